@@ -1,0 +1,1 @@
+"""Phoneproof: from a trained vision model to a verified mobile model."""

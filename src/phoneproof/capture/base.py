@@ -1,0 +1,69 @@
+"""The source Protocol and the table of source formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from phoneproof.core.capture import Inspection
+from phoneproof.core.registry import Entry, Registry
+from phoneproof.runtimes.base import Session
+
+if TYPE_CHECKING:
+    import torch
+
+HubExport = Callable[[], "torch.export.ExportedProgram"]
+
+
+class Source(Protocol):
+    """Reads one source format. `size` is [height, width] of the image input, `batch` its batch."""
+
+    def recognises(self, path: Path) -> bool:
+        """Whether the file is of this format, from its first bytes and its name; cheap."""
+        ...
+
+    def inspect(self, path: Path) -> Inspection:
+        """Read everything the file says without running it or any code in it.
+
+        Raises:
+            InvalidInput: truncated, hostile or of a wrong kind.
+            Unsupported: valid but not handled; the message says what to type instead.
+        """
+        ...
+
+    def open(self, path: Path, *, size: tuple[int, int], batch: int) -> Session:
+        """The source's own runtime, for the baseline."""
+        ...
+
+    def importers(
+        self, path: Path, *, size: tuple[int, int], batch: int
+    ) -> tuple[tuple[str, HubExport], ...]:
+        """Ways to make the hub program, in order of preference: (name, function that exports).
+
+        The program takes one float32 tensor with the source's layout, static shapes, and returns
+        the outputs in the order of `inspect(...).outputs`.
+        """
+        ...
+
+
+SOURCES: Registry[Source] = Registry(
+    "source format",
+    {
+        "ultralytics": Entry(
+            target="phoneproof.capture.backends.ultralytics.source:UltralyticsSource",
+            summary="Ultralytics checkpoint (.pt), read without running it",
+            extra="torch",
+        ),
+        "onnx": Entry(
+            target="phoneproof.capture.backends.onnx:OnnxSource",
+            summary="ONNX model (.onnx)",
+            extra="torch",
+        ),
+        "keras_h5": Entry(
+            target="phoneproof.capture.backends.keras_h5:KerasH5Source",
+            summary="Keras 2 HDF5 model (.h5)",
+            extra="tensorflow",
+        ),
+    },
+)

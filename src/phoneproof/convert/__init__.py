@@ -1,0 +1,1 @@
+"""Hub to artifact: a converter changes the format."""

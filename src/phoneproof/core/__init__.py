@@ -1,0 +1,1 @@
+"""Types that every stage shares. Standard library and msgspec only."""

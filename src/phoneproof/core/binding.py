@@ -1,0 +1,154 @@
+"""The binding (schema ``phoneproof.binding/1``): how one file's tensors carry the contract.
+
+Axes name a tensor's dimensions after the leading batch dimension. What boxes mean is given by
+the pair (`anchors`, `box.format`); `t` is the tensor's value, `cell` the integer grid position:
+
+=============  ========  =====================================================================
+anchors        format    meaning
+=============  ========  =====================================================================
+null           xyxy ...  the coordinates themselves, in `units`
+grid           ltrb      distances from ``(cell + offset) * stride``, in strides (YOLOv8)
+grid           cxcywh    ``(cell + offset + t) * stride``, sides ``exp(t) * stride`` (YOLOX)
+yolo_anchor    cxcywh    ``(2t - .5 + cell) * stride``, sides ``(2t)^2 * wh`` (YOLOv5, t sigmoid)
+priors         ssd       ``prior + t * variance * side``, sides ``exp(t * variance) * side``
+=============  ========  =====================================================================
+
+Grid anchors are ordered by stride, then row, then column.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from phoneproof.core.contract import Decode
+from phoneproof.core.schema import SchemaType
+
+Format = Literal["hub", "onnx", "tflite", "saved_model", "coreml", "coreai"]
+Layout = Literal["NCHW", "NHWC"]
+DType = Literal["float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"]
+Precision = Literal[
+    "float32",
+    "float16",
+    "dynamic_wi8",
+    "weight_only_wi8",
+    "weight_only_wi4",
+    "palette4",
+    "palette6",
+    "static_wi8_ai8",
+    "static_wi8_ai16",
+    "mixed",
+    "sparse",
+]
+Role = Literal[
+    "boxes",
+    "scores",
+    "objectness",
+    "classes",
+    "count",
+    "detections",
+    "dfl",
+    "keypoints",
+    "heatmap",
+    "mask",
+    "raw",
+]
+Axis = Literal["anchor", "coord", "class", "y", "x", "bin", "channel"]
+Activation = Literal["none", "sigmoid", "softmax"]
+
+
+class Quant(SchemaType, frozen=True, kw_only=True):
+    """Per-tensor affine quantization: real = (q - zero_point) * scale."""
+
+    scale: float
+    zero_point: int
+
+
+class Box(SchemaType, frozen=True, kw_only=True):
+    """How four numbers mean a rectangle (see the table above)."""
+
+    format: Literal["xyxy", "yxyx", "cxcywh", "ltrb", "ssd"]
+    units: Literal["pixels", "fraction", "stride"] = "pixels"
+    variances: tuple[float, float, float, float] | None = None
+
+
+class GridAnchors(SchemaType, frozen=True, kw_only=True, tag_field="kind", tag="grid"):
+    """One anchor a cell of each level's grid."""
+
+    strides: tuple[int, ...]
+    offset: float = 0.5
+
+
+class YoloAnchors(SchemaType, frozen=True, kw_only=True, tag_field="kind", tag="yolo_anchor"):
+    """YOLOv5 anchors: for each stride a list of widths and heights in pixels."""
+
+    strides: tuple[int, ...]
+    wh: tuple[tuple[tuple[float, float], ...], ...]
+
+
+class PriorAnchors(SchemaType, frozen=True, kw_only=True, tag_field="kind", tag="priors"):
+    """SSD priors in a file of little-endian float32 rows cx, cy, w, h (fractions)."""
+
+    file: str
+    sha256: str
+
+
+Anchors = GridAnchors | YoloAnchors | PriorAnchors
+
+
+class InputBinding(SchemaType, frozen=True, kw_only=True):
+    """One input tensor. `normalise_in_file`: scale, mean and std are inside the model."""
+
+    for_: str = msgspec.field(name="for", default="image")
+    tensor: str
+    shape: tuple[int, ...]
+    layout: Layout
+    dtype: DType = "float32"
+    quant: Quant | None = None
+    normalise_in_file: bool = False
+
+
+class OutputBinding(SchemaType, frozen=True, kw_only=True):
+    """One role carried by one output tensor or by a slice of it.
+
+    `slice` is [first, end) along the `coord`, `class` or `channel` axis. Several roles may share
+    a tensor.
+    """
+
+    tensor: str
+    role: Role
+    shape: tuple[int, ...]
+    axes: tuple[Axis, ...] = ()
+    level: int | None = None
+    slice: tuple[int, int] | None = None
+    dtype: DType = "float32"
+    quant: Quant | None = None
+    activation: Activation = "none"
+    box: Box | None = None
+
+
+class Binding(SchemaType, frozen=True, kw_only=True):
+    """How one artifact carries the contract. Inside the file `artifact` is null."""
+
+    schema: Literal["phoneproof.binding/1"] = "phoneproof.binding/1"
+    artifact: str | None = None
+    contract: str
+    format: Format
+    precision: Precision = "float32"
+    batch: int = 1
+    inputs: tuple[InputBinding]
+    outputs: tuple[OutputBinding, ...]
+    anchors: Anchors | None = None
+    nms_in_file: bool = False
+    decode_override: Decode | None = None
+
+    @property
+    def image(self) -> InputBinding:
+        """The one image input."""
+        return self.inputs[0]
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Output tensor names, each once, in order."""
+        return tuple(dict.fromkeys(output.tensor for output in self.outputs))

@@ -1,0 +1,117 @@
+"""One error tree, one exit code each.
+
+Exit code 1 is left to bugs: an exception that is not a `PhoneproofError` keeps its traceback.
+Third-party exceptions are mapped once, at the backend boundary, with ``raise ... from``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class PhoneproofError(Exception):
+    """Base of every error a user can meet.
+
+    Args:
+        failed: what failed, as a short sentence without a final full stop.
+        found: what was found instead (values, names, sizes); may be empty.
+        next_step: what to do next, as an instruction; may be empty.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, failed: str, *, found: str = "", next_step: str = "") -> None:
+        self.failed = failed
+        self.found = found
+        self.next_step = next_step
+        super().__init__(failed, found, next_step)
+
+    def __str__(self) -> str:
+        lines = [self.failed]
+        if self.found:
+            lines.append(f"  found: {self.found}")
+        if self.next_step:
+            lines.append(f"  next:  {self.next_step}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.failed, self.found, self.next_step))
+
+
+def _rebuild(
+    kind: type[PhoneproofError], failed: str, found: str, next_step: str
+) -> PhoneproofError:
+    return kind(failed, found=found, next_step=next_step)
+
+
+class ConfigError(PhoneproofError):
+    """The configuration is wrong. All faults of one file are reported together."""
+
+    exit_code = 2
+
+
+class MissingExtra(PhoneproofError):
+    """A library that is not installed. Nothing is ever installed at run time."""
+
+    exit_code = 3
+
+    @classmethod
+    def of(cls, library: str, extra: str) -> MissingExtra:
+        """The error for one library and the extra that brings it."""
+        return cls(
+            f"{library} is not installed",
+            next_step=f"pip install 'phoneproof[{extra}]'",
+        )
+
+
+class Unsupported(PhoneproofError):
+    """Valid input that this version does not handle; the message names what and what to try."""
+
+    exit_code = 4
+
+
+class ConversionFailed(PhoneproofError):
+    """A capture or a converter broke (not: gave a wrong model, which is `VerificationFailed`)."""
+
+    exit_code = 5
+
+
+class OptimizationFailed(PhoneproofError):
+    """An optimizer broke."""
+
+    exit_code = 6
+
+
+class VerificationFailed(PhoneproofError):
+    """Something was measured and refused. A result, not a crash."""
+
+    exit_code = 7
+
+
+class ToolchainError(PhoneproofError):
+    """An external tool is missing or broke."""
+
+    exit_code = 8
+
+
+class InvalidInput(PhoneproofError):
+    """A corrupt, hostile or empty input, or a Git-LFS pointer in place of a file."""
+
+    exit_code = 9
+
+
+class StorageError(PhoneproofError):
+    """The disk is full, or a folder cannot be written."""
+
+    exit_code = 10
+
+
+INTERRUPTED_EXIT_CODE = 130
+
+
+def nearest(unknown: str, known: Iterable[str]) -> str:
+    """The known name closest to `unknown`, or an empty string where none is close."""
+    matches = difflib.get_close_matches(unknown, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else ""

@@ -1,0 +1,48 @@
+"""Named tolerances and limits, each with its reason. Users override limits in ``[checks]``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FLOAT32_PROBABILITY: Final = 1e-3
+"""Two float32 runtimes sum a convolution in different orders; 1e-3 of probability is ten times
+what is seen between ONNX Runtime, XNNPACK and torch on deep networks, and far below any threshold
+an app uses."""
+
+FLOAT16_PROBABILITY: Final = 1e-2
+"""float16 keeps 11 bits: a logit of 10 moves by 5e-3, its probability by at most a quarter."""
+
+FLOAT_BOX_PIXELS: Final = 1.0
+"""A box corner of the original image may move by one pixel."""
+
+FLOAT32_SNR_DB: Final = 60.0
+FLOAT16_SNR_DB: Final = 45.0
+"""Signal to noise of an output against the baseline's: 45 dB is 0.6 % of the signal."""
+
+FLOAT32_RAW_RELATIVE: Final = 1e-3
+"""max_abs of an output, relative to the largest magnitude of the baseline's."""
+
+HUB_RELATIVE: Final = 1e-4
+"""The capture gate: hub against source runtime, both float32, relative to the output's largest
+magnitude."""
+
+REFERENCE_PIXELS: Final = 1e-3
+REFERENCE_SCORES: Final = 1e-4
+"""Recorded outputs of the original framework against our re-implementation."""
+
+TENSORFLOW_RESIZE: Final = 1e-6
+"""Relative to 255: float32 resizes may differ in the order of the sums."""
+
+TOP1_DROP: Final = 0.01
+MAP_DROP: Final = 0.01
+SCORE_SHIFT: Final = 0.02
+LOST_SHARE: Final = 0.02
+SMALL_RECALL_DROP: Final = 0.02
+"""Margins M: the loss a user accepts by default."""
+
+LOST_CLEARANCE: Final = 0.1
+"""A detection is lost only if its baseline score was this far above the app's threshold: scores
+beside the threshold always flicker."""
+
+MATCH_IOU: Final = 0.5
+"""Two detections of a class may be the same object from this IoU on."""

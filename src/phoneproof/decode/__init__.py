@@ -1,0 +1,1 @@
+"""From output tensors to results: labels, boxes, scores."""

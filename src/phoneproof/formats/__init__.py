@@ -1,0 +1,1 @@
+"""Model files read and edited as files, without running them."""

@@ -1,0 +1,1 @@
+"""Artifact to candidates: an optimizer changes the numbers and proposes, never judges."""

@@ -1,0 +1,1 @@
+"""The bundle that ships: artifacts, golden vectors, report, model card."""

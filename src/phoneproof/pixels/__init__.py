@@ -1,0 +1,1 @@
+"""The contract's image part: from a picture to the input tensor, and boxes back."""

@@ -1,0 +1,1 @@
+"""Checks: measured claims about an artifact, with evidence and a verdict."""
