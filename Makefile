@@ -1,0 +1,43 @@
+# make demo | make test | make acceptance. Everything they need they install into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_WORKERS ?= 2
+
+.PHONY: demo test lint types unit acceptance benchmarks clean venv
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 $@"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	@echo "installing into $(VENV) (several GB: PyTorch, TensorFlow, LiteRT)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[all]' --group dev
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/phoneproof demo
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadgroup
+
+unit: $(STAMP)
+	$(BIN)/pytest -q tests/unit tests/structure
+
+acceptance: $(STAMP)
+	$(BIN)/python -m benchmarks.acceptance
+
+benchmarks: $(STAMP)
+	$(BIN)/python -m benchmarks.speed
+
+clean:
+	rm -rf dist build .phoneproof .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,155 @@
+"""The content-addressed cache: a finished step's folder, under the hash of what it depends on.
+
+Layout of the workspace (``.phoneproof/`` beside ``phoneproof.toml``)::
+
+    steps/<key>/        results, each with its step.json; complete or absent
+    work/<key>-<pid>/   being written; removed when its process is gone
+    logs/<key>.log      what libraries printed
+    lock                held by the running build
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from phoneproof.core.errors import PhoneproofError, StorageError
+from phoneproof.core.events import Event, Listener
+from phoneproof.core.json_format import parse, pretty_bytes
+from phoneproof.pipeline.process import WorkerPool
+from phoneproof.pipeline.step import Step, StepRecord, StepResult, step_key, tool_versions
+
+STEP_TIMEOUT_SECONDS = 3600.0
+"""A converter that is silent for an hour is hung: the largest models here take minutes."""
+
+
+class StepCache:
+    """Runs steps through worker processes, each at most once."""
+
+    def __init__(
+        self,
+        workspace: Path,
+        pool: WorkerPool,
+        listener: Listener,
+        *,
+        timeout: float = STEP_TIMEOUT_SECONDS,
+    ) -> None:
+        self._steps = workspace / "steps"
+        self._work = workspace / "work"
+        self._logs = workspace / "logs"
+        self._pool = pool
+        self._listener = listener
+        self._timeout = timeout
+        with storage_errors(workspace):
+            for folder in (self._steps, self._work, self._logs):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+
+    def result(self, step: Step) -> StepResult:
+        """The step's result: from the cache, or made now in a worker process.
+
+        Raises:
+            PhoneproofError: what the step raised; nothing half-written stays.
+        """
+        key = step_key(step)
+        folder = self._steps / key
+        if (folder / "step.json").is_file():
+            self._listener(Event(step=step.name, state="cached"))
+            record = parse((folder / "step.json").read_bytes(), StepRecord, what="step record")
+            return StepResult(folder=folder, record=record, cached=True)
+        self._listener(Event(step=step.name, state="started"))
+        try:
+            record = self._make(step, key, folder)
+        except PhoneproofError as error:
+            self._listener(Event(step=step.name, state="failed", message=error.failed))
+            raise
+        self._listener(Event(step=step.name, state="finished", message=f"{record.seconds:.1f} s"))
+        return StepResult(folder=folder, record=record, cached=False)
+
+    def _make(self, step: Step, key: str, folder: Path) -> StepRecord:
+        work = self._work / f"{key}-{os.getpid()}"
+        log = self._logs / f"{key}.log"
+        with storage_errors(self._work):
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            log.unlink(missing_ok=True)
+        try:
+            usage = self._pool.run(
+                step, work, log, progress=self._progress(step.name), timeout=self._timeout
+            )
+            record = StepRecord(
+                name=step.name,
+                key=key,
+                seconds=round(usage.seconds, 3),
+                peak_rss_bytes=usage.peak_rss_bytes,
+                tools=tool_versions(step.tools),
+            )
+            with storage_errors(folder):
+                (work / "step.json").write_bytes(pretty_bytes(record))
+                work.replace(folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return record
+
+    def _progress(self, name: str) -> _Forward:
+        return _Forward(name, self._listener)
+
+    def _sweep(self) -> None:
+        for work in self._work.iterdir():
+            pid = work.name.rpartition("-")[2]
+            if not (pid.isdigit() and Path(f"/proc/{pid}").exists()):
+                shutil.rmtree(work, ignore_errors=True)
+
+
+class _Forward:
+    """A Progress that tells the build's listener which step advances."""
+
+    def __init__(self, name: str, listener: Listener) -> None:
+        self._name = name
+        self._listener = listener
+
+    def __call__(self, done: int, total: int) -> None:
+        self._listener(Event(step=self._name, state="progress", done=done, total=total))
+
+
+@contextlib.contextmanager
+def storage_errors(place: Path) -> Iterator[None]:
+    """Map the operating system's refusal to write onto StorageError."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise StorageError(
+            f"{place} cannot be written",
+            found=error.strerror or str(error),
+            next_step="free some space and run the same command again: finished steps are kept"
+            if full
+            else "check the folder's permissions",
+        ) from error
+
+
+@contextlib.contextmanager
+def workspace_lock(workspace: Path) -> Iterator[None]:
+    """Hold the workspace for one build.
+
+    Raises:
+        StorageError: another build holds it, or it cannot be written.
+    """
+    with storage_errors(workspace):
+        workspace.mkdir(parents=True, exist_ok=True)
+        stream = (workspace / "lock").open("w")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(
+                "another build is running here",
+                found=str(workspace),
+                next_step="wait for it, or stop it",
+            ) from error
+        yield

@@ -1,0 +1,151 @@
+"""The parent's side of a step: one worker process, watched, timed and never left behind.
+
+A converter that aborts, leaks or hangs costs one step, not the build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from phoneproof.core import errors
+from phoneproof.core.errors import ConversionFailed, PhoneproofError, StorageError
+from phoneproof.core.events import Progress
+from phoneproof.pipeline.step import Step
+from phoneproof.pipeline.worker import Advance, Failure, Message, Success
+
+_LOG_TAIL_LINES = 12
+_decoder = msgspec.json.Decoder(Message)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What the worker took: wall seconds and its peak resident set in bytes."""
+
+    seconds: float
+    peak_rss_bytes: int
+
+
+class WorkerPool:
+    """Starts workers and can end them all (Ctrl-C, or a build that is already refused)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    def run(
+        self, step: Step, output: Path, log: Path, *, progress: Progress, timeout: float
+    ) -> Usage:
+        """Run one step in a process of its own and wait for it.
+
+        Raises:
+            PhoneproofError: what the step raised, or ConversionFailed where the process died,
+                hung past `timeout` seconds or raised an unexpected exception.
+        """
+        started = time.monotonic()
+        process = self._start(output, log)
+        timer = threading.Timer(timeout, _kill, [process])
+        timer.start()
+        outcome: Message | None = None
+        try:
+            outcome = self._converse(process, step, progress)
+            process.wait()
+        finally:
+            hung = not timer.is_alive() and time.monotonic() - started >= timeout
+            timer.cancel()
+            _kill(process)
+            process.wait()
+            with self._lock:
+                self._running.discard(process)
+        if isinstance(outcome, Success):
+            seconds = time.monotonic() - started
+            return Usage(seconds=seconds, peak_rss_bytes=outcome.peak_rss_bytes)
+        if isinstance(outcome, Failure):
+            raise _rebuild(step, outcome, log)
+        raise _died(step, process.returncode, log, timeout if hung else None)
+
+    def close(self) -> None:
+        """Kill every running worker; later runs fail at once."""
+        with self._lock:
+            self._closed = True
+            running = tuple(self._running)
+        for process in running:
+            _kill(process)
+
+    def _start(self, output: Path, log: Path) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._closed:
+                raise ConversionFailed("the build is being stopped")
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "phoneproof.pipeline.worker", str(output), str(log)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                )
+            except OSError as error:
+                raise StorageError("a worker process cannot start", found=str(error)) from error
+            self._running.add(process)
+            return process
+
+    @staticmethod
+    def _converse(
+        process: subprocess.Popen[bytes], step: Step, progress: Progress
+    ) -> Message | None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+            stdin.write(pickle.dumps(step))
+        outcome: Message | None = None
+        with process.stdout as stdout:
+            for line in stdout:
+                message = _decoder.decode(line)
+                if isinstance(message, Advance):
+                    progress(message.done, message.total)
+                else:
+                    outcome = message
+        return outcome
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _rebuild(step: Step, failure: Failure, log: Path) -> PhoneproofError:
+    kind = getattr(errors, failure.kind, None) if failure.kind else None
+    if kind is None:
+        return ConversionFailed(
+            f"{step.name}: unexpected error",
+            found=failure.failed.strip().splitlines()[-1],
+            next_step=f"the whole log is in {log}",
+        )
+    error: PhoneproofError = kind(failure.failed, found=failure.found, next_step=failure.next_step)
+    return error
+
+
+def _died(step: Step, code: int, log: Path, timeout: float | None) -> ConversionFailed:
+    tail = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if log.exists() else []
+    found = " | ".join(line.strip() for line in tail if line.strip()) or "nothing in its log"
+    if timeout is not None:
+        how = f"did not end within {timeout:.0f} s and was stopped"
+    elif code < 0:
+        how = f"was killed by {signal.Signals(-code).name}"
+    else:
+        how = f"ended with code {code} and no result"
+    return ConversionFailed(
+        f"{step.name}: its process {how}", found=found, next_step=f"the whole log is in {log}"
+    )
