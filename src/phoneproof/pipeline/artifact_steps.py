@@ -1,0 +1,206 @@
+"""Steps that make artifacts, run them and measure them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from phoneproof.core.artifact import Artifact, Lineage, tree_bytes, tree_sha256
+from phoneproof.core.binding import Binding, Format, Layout, Precision
+from phoneproof.core.contract import Contract
+from phoneproof.core.dataset import ImageSet
+from phoneproof.core.events import Progress
+from phoneproof.core.json_format import parse, pretty_bytes
+from phoneproof.pipeline.prediction import RUNTIME_FILE, RuntimeInfo, raw_image_count, write_run
+from phoneproof.pipeline.step import StepResult
+
+MADE = "made.json"
+_SUFFIX: dict[Format, str] = {"onnx": ".onnx", "tflite": ".tflite"}
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """What a converter or optimizer says of the file it wrote."""
+
+    file: str
+    binding: Binding
+    options: tuple[tuple[str, str], ...]
+    tools: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertStep:
+    """Hub -> one file of another format, with contract and binding inside."""
+
+    format: Format
+    hub: Path
+    hub_sha256: str
+    contract: Contract
+    binding: Binding
+    layout: Layout
+    opset: int
+
+    tools = ("torch", "onnx", "onnxscript", "litert-torch", "ai-edge-litert", "numpy")
+
+    @property
+    def name(self) -> str:
+        """Named by what it writes."""
+        return f"convert {self.format}-float32"
+
+    def identity(self) -> object:
+        """The hub and everything chosen about the result."""
+        opset = self.opset if self.format == "onnx" else None
+        return self.format, self.hub_sha256, self.contract, self.binding, self.layout, opset
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write the file and ``made.json``."""
+        from phoneproof.convert.base import CONVERTERS, ConvertRequest
+
+        del progress
+        file = f"model_float32{_SUFFIX[self.format]}"
+        converted = CONVERTERS.load(self.format).convert(
+            ConvertRequest(
+                hub=self.hub,
+                contract=self.contract,
+                binding=self.binding,
+                layout=self.layout,
+                opset=self.opset,
+                output=output / file,
+            )
+        )
+        made = Made(
+            file=file, binding=converted.binding, options=converted.options, tools=converted.tools
+        )
+        (output / MADE).write_bytes(pretty_bytes(made))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizeStep:
+    """Artifact -> candidate of another precision."""
+
+    optimizer: str
+    artifact: Path
+    artifact_sha256: str
+    contract: Contract
+    binding: Binding
+
+    tools = ("ai-edge-quantizer", "ai-edge-litert", "numpy")
+
+    @property
+    def name(self) -> str:
+        """Named by what it writes."""
+        return f"optimize {self.optimizer}"
+
+    def identity(self) -> object:
+        """The artifact and the optimizer."""
+        return self.optimizer, self.artifact_sha256, self.contract, self.binding
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write the file and ``made.json``."""
+        from phoneproof.optimize.base import OPTIMIZERS, OptimizeRequest
+
+        del progress
+        precision = self.optimizer.partition("-")[2]
+        file = f"model_{precision}{self.artifact.suffix}"
+        proposal = OPTIMIZERS.load(self.optimizer).propose(
+            OptimizeRequest(
+                artifact=self.artifact,
+                contract=self.contract,
+                binding=self.binding,
+                output=output / file,
+            )
+        )
+        made = Made(
+            file=file, binding=proposal.binding, options=proposal.options, tools=proposal.tools
+        )
+        (output / MADE).write_bytes(pretty_bytes(made))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeArtifact:
+    """An artifact and where its file lies now."""
+
+    artifact: Artifact
+    path: Path
+
+
+def made_artifact(
+    result: StepResult, *, requested: Precision, parent: str, step: str
+) -> MadeArtifact:
+    """The artifact that a convert or optimize step left, addressed by its content."""
+    made = parse((result.folder / MADE).read_bytes(), Made, what=f"record of {step}")
+    path = result.folder / made.file
+    sha256 = tree_sha256(path)
+    binding = msgspec.structs.replace(made.binding, artifact=sha256)
+    suffix = path.suffix
+    # ONNX has one precision so far, and apps expect the plain name.
+    name = f"model{suffix}" if _is_plain(binding) else f"model_{binding.precision}{suffix}"
+    artifact = Artifact(
+        id=f"{binding.format}-{binding.precision}",
+        format=binding.format,
+        requested=requested,
+        precision=binding.precision,
+        path=f"artifacts/{name}",
+        bytes=tree_bytes(path),
+        sha256=sha256,
+        binding=binding,
+        lineage=Lineage(
+            parent=parent,
+            step=step,
+            options=made.options,
+            tools=made.tools,
+            seconds=result.record.seconds,
+            peak_rss_bytes=result.record.peak_rss_bytes,
+        ),
+    )
+    return MadeArtifact(artifact=artifact, path=path)
+
+
+def _is_plain(binding: Binding) -> bool:
+    return binding.format == "onnx" and binding.precision == "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictStep:
+    """Run one artifact (or the hub) over the evaluation images -> a prediction folder."""
+
+    label: str
+    format: Format
+    path: Path
+    sha256: str
+    contract: Contract
+    binding: Binding
+    images: ImageSet
+
+    tools = ("numpy", "opencv-python-headless", "pillow", "torch", "onnxruntime", "ai-edge-litert")
+
+    @property
+    def name(self) -> str:
+        """Named by what runs."""
+        return f"run {self.label}"
+
+    def identity(self) -> object:
+        """The file, how it is fed, and on which images; not their labels."""
+        return self.format, self.sha256, self.contract, self.binding, self.images.ref
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write ``predictions/`` and ``runtime.json``."""
+        from phoneproof.runtimes.base import RUNTIMES
+
+        runtime = RUNTIMES.load(self.format)
+        write_run(
+            output,
+            runtime.open(self.path),
+            runtime=(runtime.name, runtime.version, runtime.device),
+            contract=self.contract,
+            binding=self.binding,
+            images=self.images,
+            raw_count=raw_image_count(self.binding),
+            progress=progress,
+        )
+
+
+def runtime_info(folder: Path) -> RuntimeInfo:
+    """Which runtime made the predictions in `folder`."""
+    return parse((folder / RUNTIME_FILE).read_bytes(), RuntimeInfo, what="runtime record")

@@ -1,0 +1,148 @@
+"""Steps that read the source: what it says, its hub program, its own outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from phoneproof.core.binding import Binding
+from phoneproof.core.capture import Inspection
+from phoneproof.core.contract import Contract
+from phoneproof.core.dataset import ImageSet
+from phoneproof.core.events import Progress
+from phoneproof.core.json_format import pretty_bytes
+from phoneproof.pipeline.prediction import RAW_BUDGET_BYTES, raw_image_count, write_run
+
+HUB_FILE = "hub.pt2"
+_CAPTURE_TOOLS = ("torch", "onnx", "onnx2torch", "onnxslim", "tf2onnx", "tf-keras", "numpy")
+_PIXEL_TOOLS = ("numpy", "opencv-python-headless", "pillow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The trained model's file, its reader and its hash."""
+
+    path: Path
+    format: str
+    sha256: str
+
+    def identity(self) -> tuple[str, str]:
+        """What results depend on: the reader and the bytes, not the place."""
+        return self.format, self.sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectStep:
+    """Read everything the source says, without running it -> ``inspection.json``."""
+
+    source: Source
+
+    name = "inspect"
+    tools = ("onnx", "h5py", "torch")
+
+    def identity(self) -> object:
+        """The source, and its name, which error messages carry."""
+        return self.source.identity(), self.source.path.name
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write ``inspection.json``."""
+        from phoneproof.capture.base import SOURCES
+
+        del progress
+        inspection = SOURCES.load(self.source.format).inspect(self.source.path)
+        (output / "inspection.json").write_bytes(pretty_bytes(inspection))
+
+
+class HubInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Which importer made the hub, and how many there are."""
+
+    importer: str
+    importers: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubStep:
+    """Export the source with one of its importers -> ``hub.pt2`` and ``hub.json``."""
+
+    source: Source
+    inspection: Inspection
+    importer: int
+    size: tuple[int, int]
+    batch: int
+
+    tools = _CAPTURE_TOOLS
+
+    @property
+    def name(self) -> str:
+        """The first importer is simply the capture."""
+        return "capture" if self.importer == 0 else f"capture (importer {self.importer + 1})"
+
+    def identity(self) -> object:
+        """The source, the importer's place and the shape."""
+        return self.source.identity(), self.importer, self.size, self.batch
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write the hub program and who made it."""
+        from phoneproof.capture.base import SOURCES
+        from phoneproof.capture.hub import hub_tensors
+        from phoneproof.core.artifact import file_sha256
+        from phoneproof.runtimes.backends.hub import save_hub
+
+        del progress
+        importers = SOURCES.load(self.source.format).importers(
+            self.source.path, size=self.size, batch=self.batch
+        )
+        name, export = importers[self.importer]
+        inputs, outputs = hub_tensors(self.inspection, size=self.size, batch=self.batch)
+        save_hub(export(), output / HUB_FILE, inputs, outputs)
+        info = HubInfo(
+            importer=name,
+            importers=tuple(other for other, _ in importers),
+            sha256=file_sha256(output / HUB_FILE),
+        )
+        (output / "hub.json").write_bytes(pretty_bytes(info))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineStep:
+    """The source's own outputs on the evaluation images -> a prediction folder."""
+
+    source: Source
+    contract: Contract
+    binding: Binding
+    images: ImageSet
+
+    name = "baseline"
+    tools = (*_CAPTURE_TOOLS, *_PIXEL_TOOLS, "onnxruntime")
+
+    def identity(self) -> object:
+        """The source, what the images are and how they are read; not their labels."""
+        return (
+            self.source.identity(),
+            self.contract,
+            self.binding,
+            self.images.ref,
+            RAW_BUDGET_BYTES,
+        )
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write ``predictions/`` and ``runtime.json``."""
+        from phoneproof.capture.base import SOURCES
+
+        height, width = self.contract.image.size
+        session = SOURCES.load(self.source.format).open(
+            self.source.path, size=(height, width), batch=self.binding.batch
+        )
+        write_run(
+            output,
+            session,
+            runtime=(self.source.format, "source runtime", "cpu"),
+            contract=self.contract,
+            binding=self.binding,
+            images=self.images,
+            raw_count=raw_image_count(self.binding),
+            progress=progress,
+        )
