@@ -102,8 +102,18 @@ class StepCache:
     def _sweep(self) -> None:
         for work in self._work.iterdir():
             pid = work.name.rpartition("-")[2]
-            if not (pid.isdigit() and Path(f"/proc/{pid}").exists()):
+            if not (pid.isdigit() and _is_alive(int(pid))):
                 shutil.rmtree(work, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class _Forward:
