@@ -1,0 +1,206 @@
+"""Reading phoneproof.toml: all of its faults are reported together, before work starts."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from phoneproof.core.binding import Format, Precision
+from phoneproof.core.errors import ConfigError
+from phoneproof.core.json_format import pretty_bytes
+from phoneproof.pipeline.config_faults import Fault, faults_error, find_faults, path_hook
+from phoneproof.pipeline.config_types import (
+    Config,
+    PrecisionRequest,
+    TargetConfig,
+    TargetName,
+)
+
+CONFIG_NAME: Final = "phoneproof.toml"
+MAX_CONFIG_BYTES: Final = 16 << 20
+
+AVAILABLE: Final[dict[TargetName, tuple[Format, ...]]] = {
+    "android": ("tflite", "onnx"),
+    "server": ("onnx", "tflite"),
+}
+"""Formats this version can make for a target; the first is the default."""
+
+AVAILABLE_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
+    "tflite": ("float32", "float16"),
+    "onnx": ("float32",),
+}
+OPSETS: Final = range(7, 24)
+"""ONNX opsets that torch's exporters write and ONNX Runtime reads."""
+
+NOT_YET: Final = "not available in this version"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_PATH_FIELDS: Final = (
+    ("model", "source"),
+    ("model", "reference"),
+    ("data", "evaluation"),
+    ("data", "calibration"),
+    ("data", "production"),
+    ("data", "labels"),
+    ("contract", "labels_file"),
+    ("package", "golden"),
+)
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a phoneproof.toml; relative paths are relative to its folder.
+
+    Raises:
+        ConfigError: no such file, not TOML, or any number of faults: unknown keys (with the
+            nearest known one), wrong types and values, missing files, and what this version
+            cannot make yet; all in one error.
+    """
+    table = _read_table(path)
+    faults = [*find_faults(table, Config, "")]
+    if not faults:
+        config = _resolved(msgspec.convert(table, Config, dec_hook=path_hook), path.parent)
+        faults = [*_value_faults(config)]
+    else:
+        faults += _salvaged_faults(table, path.parent)
+    if faults:
+        raise faults_error(tuple(faults), path.name)
+    return config
+
+
+def config_schema() -> bytes:
+    """JSON Schema of phoneproof.toml, for editors that check TOML while it is written."""
+    return pretty_bytes(msgspec.json.schema(Config, schema_hook=_path_schema))
+
+
+def target_formats(name: TargetName, target: TargetConfig) -> tuple[Format, ...]:
+    """The formats to make for a target: as written, or its default."""
+    return target.formats if target.formats is not None else AVAILABLE[name][:1]
+
+
+def target_precisions(target: TargetConfig, format_: Format) -> tuple[PrecisionRequest, ...]:
+    """The precisions to make in a format: as written where the format has them, or all."""
+    known = AVAILABLE_PRECISIONS[format_]
+    if target.precisions is None:
+        return known
+    return tuple(precision for precision in target.precisions if precision in known)
+
+
+def _read_table(path: Path) -> dict[str, object]:
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigError(f"{path.name} is too large to be a configuration")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no {path.name} in {path.absolute().parent}",
+            next_step="write one with: phoneproof init MODEL --images FOLDER",
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path.name} cannot be read as TOML", found=str(error)) from error
+
+
+def _resolved(config: Config, base: Path) -> Config:
+    """The same with absolute paths."""
+    sections: dict[str, msgspec.Struct] = {}
+    for section in ("model", "data", "contract", "package"):
+        old = getattr(config, section)
+        paths = {
+            field: base.absolute() / value
+            for field in old.__struct_fields__
+            if isinstance(value := getattr(old, field), Path)
+        }
+        sections[section] = msgspec.structs.replace(old, **paths)
+    return msgspec.structs.replace(config, **sections)
+
+
+def _salvaged_faults(table: dict[str, object], base: Path) -> Iterator[Fault]:
+    """Faults of values in the sections that are sound, beside those of the broken ones."""
+    for section, field in _PATH_FIELDS:
+        part = table.get(section)
+        value = part.get(field) if isinstance(part, dict) else None
+        if isinstance(value, str) and value:
+            yield from _missing(base / value, f"{section}.{field}")
+    targets = table.get("targets")
+    for name, target in targets.items() if isinstance(targets, dict) else ():
+        try:
+            sound = msgspec.convert(target, TargetConfig)
+        except msgspec.ValidationError:
+            continue
+        if name in ("android", "ios", "server"):
+            yield from _target_faults(name, sound)
+
+
+def _value_faults(config: Config) -> Iterator[Fault]:
+    for section, field in _PATH_FIELDS:
+        value = getattr(getattr(config, section), field)
+        if value is not None:
+            yield from _missing(value, f"{section}.{field}")
+    for field in ("name", "version"):
+        if not _NAME.fullmatch(value := getattr(config.model, field)):
+            what = f"{value!r} names a folder: use letters, digits, '.', '_' and '-'"
+            yield Fault(place=f"model.{field}", what=what)
+    if config.model.reference_python is not None:
+        yield Fault(place="model.reference_python", what=NOT_YET)
+    if config.contract.labels is not None and config.contract.labels_file is not None:
+        yield Fault(place="contract.labels_file", what="labels is given too; keep one")
+    targets = config.targets
+    if (targets.android, targets.ios, targets.server) == (None, None, None):
+        yield Fault(place="targets", what="no target; known: android, server")
+    named: tuple[tuple[TargetName, TargetConfig | None], ...] = (
+        ("android", targets.android),
+        ("ios", targets.ios),
+        ("server", targets.server),
+    )
+    for name, target in named:
+        if target is not None:
+            yield from _target_faults(name, target)
+
+
+def _target_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
+    place = f"targets.{name}"
+    if name not in AVAILABLE:
+        yield Fault(place=place, what=f"{NOT_YET}; known: {', '.join(AVAILABLE)}")
+        return
+    formats = target_formats(name, target)
+    if not formats:
+        yield Fault(place=f"{place}.formats", what="empty")
+    for format_ in formats:
+        if format_ not in AVAILABLE[name]:
+            known = ", ".join(AVAILABLE[name])
+            yield Fault(place=f"{place}.formats", what=f"{format_!r} {NOT_YET}; known: {known}")
+    makeable = {p for f in formats for p in AVAILABLE_PRECISIONS.get(f, ())}
+    for precision in target.precisions or ():
+        if precision not in makeable:
+            known = ", ".join(sorted(makeable)) or "none"
+            what = f"{precision!r} {NOT_YET} for {', '.join(formats)}; known: {known}"
+            yield Fault(place=f"{place}.precisions", what=what)
+    yield from _option_faults(place, target)
+
+
+def _option_faults(place: str, target: TargetConfig) -> Iterator[Fault]:
+    if target.precisions == ():
+        yield Fault(place=f"{place}.precisions", what="empty")
+    if target.io != "float32":
+        yield Fault(place=f"{place}.io", what=f"{target.io!r} {NOT_YET}; known: float32")
+    if target.repair:
+        yield Fault(place=f"{place}.repair", what=NOT_YET)
+    if not target.batch or min(target.batch) < 1 or len(set(target.batch)) < len(target.batch):
+        yield Fault(place=f"{place}.batch", what="takes different numbers of at least 1")
+    if target.opset not in OPSETS:
+        what = f"{target.opset} is outside {OPSETS[0]}..{OPSETS[-1]}"
+        yield Fault(place=f"{place}.opset", what=what)
+
+
+def _missing(path: Path, place: str) -> Iterator[Fault]:
+    if not path.exists():
+        yield Fault(place=place, what=f"no such file or folder: {path}")
+
+
+def _path_schema(kind: type) -> dict[str, object]:
+    if kind is not Path:
+        raise NotImplementedError(kind)
+    return {"type": "string", "minLength": 1, "description": "relative to this file"}

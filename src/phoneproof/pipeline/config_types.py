@@ -1,0 +1,149 @@
+"""phoneproof.toml as types. TOML has no null: a field left out is null here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from phoneproof.core.binding import DType, Format, Layout, Precision
+from phoneproof.core.contract import (
+    Channels,
+    GeometryOp,
+    GrayFormula,
+    Nms,
+    Size,
+    Task,
+)
+from phoneproof.core.schema import SchemaType
+
+Side = int | Size
+"""A square's side, or [height, width]."""
+
+PrecisionRequest = Precision | Literal["int8"]
+TargetName = Literal["android", "ios", "server"]
+
+
+class ModelConfig(SchemaType, frozen=True, kw_only=True):
+    """``[model]``: which model, and what it is called in the bundle.
+
+    source: the trained model's file. factory: ``module:function`` that builds the network, for
+    bare weights. reference: another file of the same model whose outputs are believed.
+    """
+
+    source: Path
+    factory: str | None = None
+    name: str
+    version: str = "1.0.0"
+    reference: Path | None = None
+    reference_python: Path | None = None
+
+
+class DataConfig(SchemaType, frozen=True, kw_only=True):
+    """``[data]``: image folders. labels: a labels file or folder, where none lies beside them.
+
+    calibration: for quantization only, never evaluated on. production: what phones really see.
+    """
+
+    evaluation: Path
+    calibration: Path | None = None
+    production: Path | None = None
+    labels: Path | None = None
+
+
+class DecodeConfig(SchemaType, frozen=True, kw_only=True):
+    """``[contract.decode]``: overrides of the preset's decode. ``nms = false``: none."""
+
+    confidence: float | None = None
+    multi_label: bool | None = None
+    nms: Nms | bool | None = None
+
+
+class ContractConfig(SchemaType, frozen=True, kw_only=True):
+    """``[contract]``: a preset, and what overrides it.
+
+    Without a preset size, scale, mean and std are required. labels: in index order, "" for
+    background or a gap; or labels_file, one label a line (a line "-" for such a gap).
+    """
+
+    preset: str | None = None
+    task: Task | None = None
+    size: Side | None = None
+    orientation: Literal["exif", "ignore"] | None = None
+    color_profile: Literal["as_stored", "srgb"] | None = None
+    alpha: Literal["drop"] | tuple[int, int, int] | None = None
+    channels: Channels | None = None
+    gray: GrayFormula | None = None
+    geometry: tuple[GeometryOp, ...] | None = None
+    values: Literal["uint8", "float32"] | None = None
+    scale: float | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    labels_file: Path | None = None
+    decode: DecodeConfig | None = None
+
+
+class TargetConfig(SchemaType, frozen=True, kw_only=True):
+    """``[targets.*]``: what to make. Null: the target's default.
+
+    batch, sizes: axes of the build; sizes null: the contract's. io: dtype of the tensors the app
+    touches. layout: of the image input.
+    """
+
+    formats: tuple[Format, ...] | None = None
+    precisions: tuple[PrecisionRequest, ...] | None = None
+    io: DType = "float32"
+    batch: tuple[int, ...] = (1,)
+    sizes: tuple[Side, ...] | None = None
+    repair: bool = False
+    opset: int = 12
+    layout: Layout | None = None
+
+
+class TargetsConfig(SchemaType, frozen=True, kw_only=True):
+    """``[targets]``: those that are there are built."""
+
+    android: TargetConfig | None = None
+    ios: TargetConfig | None = None
+    server: TargetConfig | None = None
+
+
+class ChecksConfig(SchemaType, frozen=True, kw_only=True):
+    """``[checks]``: limits that replace the defaults. Rates and metrics as raw numbers (.01).
+
+    undecided: "fail" demands that every margin check is decided.
+    """
+
+    hub_equivalence: float | None = None
+    max_abs: float | None = None
+    snr_db: float | None = None
+    top1_drop: float | None = None
+    top1_agreement: float | None = None
+    map50_95_drop: float | None = None
+    box_agreement: float | None = None
+    score_shift: float | None = None
+    lost_share: float | None = None
+    small_recall_drop: float | None = None
+    undecided: Literal["accept", "fail"] = "accept"
+
+
+class PackageConfig(SchemaType, frozen=True, kw_only=True):
+    """``[package]``. golden: a folder of pictures that may ship inside apps; null: generated
+    ones. directory: where the bundle's folder is put.
+    """
+
+    golden: Path | None = None
+    directory: Path = msgspec.field(default_factory=lambda: Path("dist"))
+
+
+class Config(SchemaType, frozen=True, kw_only=True):
+    """phoneproof.toml. Paths are absolute once loaded."""
+
+    model: ModelConfig
+    data: DataConfig
+    contract: ContractConfig = ContractConfig()
+    targets: TargetsConfig = TargetsConfig(android=TargetConfig(), server=TargetConfig())
+    checks: ChecksConfig = ChecksConfig()
+    package: PackageConfig = PackageConfig()
