@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
@@ -126,12 +126,22 @@ def _salvaged_faults(table: dict[str, object], base: Path) -> Iterator[Fault]:
             yield from _missing(base / value, f"{section}.{field}")
     targets = table.get("targets")
     for name, target in targets.items() if isinstance(targets, dict) else ():
-        try:
-            sound = msgspec.convert(target, TargetConfig)
-        except msgspec.ValidationError:
-            continue
-        if name in ("android", "ios", "server"):
+        if name in get_args(TargetName) and isinstance(target, dict):
+            sound = msgspec.convert(_sound_part(target), TargetConfig)
             yield from _target_faults(name, sound)
+
+
+def _sound_part(target: dict[str, object]) -> dict[str, object]:
+    """The keys of a target whose values fit; of a list, the elements that fit."""
+    sound: dict[str, object] = {}
+    for key, value in target.items():
+        if isinstance(value, list):
+            fitting = [v for v in value if not [*find_faults({key: [v]}, TargetConfig, "")]]
+            if fitting or not value:
+                sound[key] = fitting
+        elif not [*find_faults({key: value}, TargetConfig, "")]:
+            sound[key] = value
+    return sound
 
 
 def _value_faults(config: Config) -> Iterator[Fault]:

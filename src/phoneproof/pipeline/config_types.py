@@ -146,4 +146,4 @@ class Config(SchemaType, frozen=True, kw_only=True):
     contract: ContractConfig = ContractConfig()
     targets: TargetsConfig = TargetsConfig(android=TargetConfig(), server=TargetConfig())
     checks: ChecksConfig = ChecksConfig()
-    package: PackageConfig = PackageConfig()
+    package: PackageConfig = msgspec.field(default_factory=PackageConfig)
