@@ -1,0 +1,253 @@
+"""Reading TFLite files: operators, tensors, names, metadata, precision.
+
+The flatbuffer is read in place through the schema that ships with ai-edge-litert; nothing is
+executed. Sizes are checked against the file's length before anything is looped over.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from phoneproof.core.binding import Precision, Quant
+from phoneproof.core.errors import InvalidInput
+from phoneproof.formats.inventory import FileInventory, counted, dominant, ranked
+from phoneproof.formats.model_file import require_model_file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TfliteTensor:
+    """One tensor. `data`: the bytes of a constant, empty for a computed one."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    quant: Quant | None
+    data: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TfliteOp:
+    """One operator; `custom` where it is not one of the format's own. -1: no tensor."""
+
+    name: str
+    custom: bool
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TfliteGraph:
+    """The main subgraph, with what the file says about itself.
+
+    inputs, outputs: tensor indices. signature: for the first signature (name, tensor index) of
+    inputs and outputs. metadata: name -> bytes. other_ops: operators of further subgraphs.
+    """
+
+    tensors: tuple[TfliteTensor, ...]
+    ops: tuple[TfliteOp, ...]
+    other_ops: tuple[TfliteOp, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    signature_inputs: tuple[tuple[str, int], ...]
+    signature_outputs: tuple[tuple[str, int], ...]
+    description: str
+    metadata: dict[str, bytes]
+
+
+def _enum_names(enum: type) -> dict[int, str]:
+    return {value: name for name, value in vars(enum).items() if isinstance(value, int)}
+
+
+_OPERATORS: Final = _enum_names(schema.BuiltinOperator)
+_TYPES: Final = {value: name.lower() for value, name in _enum_names(schema.TensorType).items()}
+_PLACEHOLDER_OPERATOR: Final = 127  # the 8-bit field's way of saying "see the 32-bit field"
+
+
+def read_tflite(path: Path) -> TfliteGraph:
+    """Read a TFLite file.
+
+    Raises:
+        InvalidInput: not a TFLite file, truncated or inconsistent.
+    """
+    require_model_file(path, "TFLite model")
+    return parse_tflite(path.read_bytes(), path.name)
+
+
+def parse_tflite(data: bytes, name: str) -> TfliteGraph:
+    """Read a TFLite model from memory; `name` is for messages.
+
+    Raises:
+        InvalidInput: not a TFLite file, truncated or inconsistent.
+    """
+    if len(data) < 8 or data[4:8] != b"TFL3":
+        raise InvalidInput(f"{name} is not a TFLite model", found="no TFL3 identifier at byte 4")
+    try:
+        return _Reader(data).graph()
+    except (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"{name} is a damaged TFLite model", found=str(error)) from error
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self._size = len(data)
+        self._model = schema.Model.GetRootAs(data, 0)
+
+    def _items(self, length: int, item: Callable[[int], Any]) -> list[Any]:
+        if not 0 <= length <= self._size:
+            raise ValueError(f"a list of {length} items in a file of {self._size} bytes")
+        return [item(index) for index in range(length)]
+
+    def graph(self) -> TfliteGraph:
+        model = self._model
+        subgraphs = self._items(model.SubgraphsLength(), model.Subgraphs)
+        main = subgraphs[0]
+        ins, outs = self._signature()
+        return TfliteGraph(
+            tensors=tuple(self._tensor(t) for t in self._items(main.TensorsLength(), main.Tensors)),
+            ops=self._ops(main),
+            other_ops=tuple(op for graph in subgraphs[1:] for op in self._ops(graph)),
+            inputs=_indices(main.InputsAsNumpy()),
+            outputs=_indices(main.OutputsAsNumpy()),
+            signature_inputs=ins,
+            signature_outputs=outs,
+            description=_text(model.Description()),
+            metadata=self._metadata(),
+        )
+
+    def _ops(self, graph: Any) -> tuple[TfliteOp, ...]:
+        ops = self._items(graph.OperatorsLength(), graph.Operators)
+        return tuple(self._op(op) for op in ops)
+
+    def _op(self, op: Any) -> TfliteOp:
+        code = self._model.OperatorCodes(op.OpcodeIndex())
+        builtin = code.BuiltinCode()
+        if not builtin and code.DeprecatedBuiltinCode() != _PLACEHOLDER_OPERATOR:
+            builtin = code.DeprecatedBuiltinCode()
+        custom = builtin == schema.BuiltinOperator.CUSTOM
+        return TfliteOp(
+            name=_text(code.CustomCode()) if custom else _OPERATORS[builtin],
+            custom=custom,
+            inputs=_indices(op.InputsAsNumpy()),
+            outputs=_indices(op.OutputsAsNumpy()),
+        )
+
+    def _tensor(self, tensor: Any) -> TfliteTensor:
+        quant = tensor.Quantization()
+        one = quant is not None and quant.ScaleLength() == 1 and quant.ZeroPointLength() == 1
+        return TfliteTensor(
+            name=_text(tensor.Name()),
+            dtype=_TYPES[tensor.Type()],
+            shape=_indices(tensor.ShapeAsNumpy()),
+            quant=Quant(scale=float(quant.Scale(0)), zero_point=int(quant.ZeroPoint(0)))
+            if one
+            else None,
+            data=self._buffer(tensor.Buffer()),
+        )
+
+    def _buffer(self, index: int) -> NDArray[np.uint8]:
+        data = self._model.Buffers(index).DataAsNumpy()
+        return data if isinstance(data, np.ndarray) else np.zeros(0, np.uint8)
+
+    def _signature(self) -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]:
+        if not self._model.SignatureDefsLength():
+            return (), ()
+        signature = self._model.SignatureDefs(0)
+        ins = self._items(signature.InputsLength(), signature.Inputs)
+        outs = self._items(signature.OutputsLength(), signature.Outputs)
+        return (
+            tuple((_text(item.Name()), item.TensorIndex()) for item in ins),
+            tuple((_text(item.Name()), item.TensorIndex()) for item in outs),
+        )
+
+    def _metadata(self) -> dict[str, bytes]:
+        entries = self._items(self._model.MetadataLength(), self._model.Metadata)
+        return {_text(entry.Name()): self._buffer(entry.Buffer()).tobytes() for entry in entries}
+
+
+def _indices(values: object) -> tuple[int, ...]:
+    # An absent vector reads as 0 in the generated code.
+    return tuple(int(v) for v in values) if isinstance(values, np.ndarray) else ()
+
+
+def _text(value: bytes | None) -> str:
+    return value.decode("utf-8", "replace") if value else ""
+
+
+def inventory(graph: TfliteGraph) -> FileInventory:
+    """Count operators and weights and read the precision."""
+    ops = graph.ops + graph.other_ops
+    sizes: Counter[str] = Counter()
+    for tensor in graph.tensors:
+        if tensor.data.size:
+            sizes[tensor.dtype] += tensor.data.size
+    return FileInventory(
+        ops=counted(op.name for op in ops),
+        custom_ops=tuple(sorted({op.name for op in ops if op.custom})),
+        weights_bytes=ranked(sizes),
+        precision=_precision(graph),
+    )
+
+
+def read_inventory(path: Path) -> FileInventory:
+    """`inventory` of a file; errors as `read_tflite`."""
+    return inventory(read_tflite(path))
+
+
+def read_precision(path: Path) -> Precision:
+    """The precision that is really in the file; errors as `read_tflite`."""
+    return _precision(read_tflite(path))
+
+
+_WEIGHTS_AT: Final = {
+    "CONV_2D": 1,
+    "DEPTHWISE_CONV_2D": 1,
+    "FULLY_CONNECTED": 1,
+    "TRANSPOSE_CONV": 1,
+    "BATCH_MATMUL": 1,
+    "EMBEDDING_LOOKUP": 1,
+}
+"""Which input holds an operator's weights."""
+
+_KINDS: Final[dict[tuple[str, bool, str], Precision]] = {
+    ("float32", False, "float32"): "float32",
+    ("float16", True, "float32"): "float16",
+    ("float16", False, "float16"): "float16",
+    ("int8", False, "float32"): "dynamic_wi8",
+    ("int8", True, "float32"): "weight_only_wi8",
+    ("int4", True, "float32"): "weight_only_wi4",
+    ("int8", False, "int8"): "static_wi8_ai8",
+    ("uint8", False, "uint8"): "static_wi8_ai8",
+    ("int8", False, "int16"): "static_wi8_ai16",
+}
+"""(dtype of the weights, expanded by DEQUANTIZE, dtype of the operator's output)."""
+
+
+def _precision(graph: TfliteGraph) -> Precision:
+    expanded = {op.outputs[0]: op.inputs[0] for op in graph.ops if op.name == "DEQUANTIZE"}
+    kinds: list[tuple[Precision, int]] = []
+    for op in graph.ops:
+        at = _WEIGHTS_AT.get(op.name)
+        if at is None or at >= len(op.inputs):
+            continue
+        index = op.inputs[at]
+        weights = graph.tensors[expanded.get(index, index)]
+        if weights.data.size:
+            key = weights.dtype, index in expanded, graph.tensors[op.outputs[0]].dtype
+            kinds.append((_KINDS.get(key, "mixed"), weights.data.size))
+    return dominant(kinds) or _without_weights(graph)
+
+
+def _without_weights(graph: TfliteGraph) -> Precision:
+    types = {graph.tensors[index].dtype for op in graph.ops for index in op.outputs if index >= 0}
+    if types & {"int8", "uint8"}:
+        return "mixed" if "float32" in types else "static_wi8_ai8"
+    return "float16" if "float16" in types and "float32" not in types else "float32"

@@ -1,0 +1,180 @@
+"""The hub program: a `torch.export.ExportedProgram` with named tensors, run by PyTorch.
+
+torch.export names no outputs, so the names lie in the archive beside the program, in the file
+``phoneproof.hub.json``. Only archives that hold it are opened: they were written here.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+
+from phoneproof.core.errors import InvalidInput
+from phoneproof.core.json_format import canonical_bytes, parse
+from phoneproof.core.tensors import TensorSpec
+from phoneproof.formats.model_file import replacing, require_model_file
+from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
+from phoneproof.runtimes.tensors import check_tensors
+
+_RECORD = "phoneproof.hub.json"
+
+
+class HubTensors(msgspec.Struct, frozen=True, kw_only=True):
+    """The names, shapes and dtypes of a hub program's inputs and outputs, in its order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class HubRuntime:
+    """PyTorch on the CPU, inference mode."""
+
+    name = "hub"
+    version = f"torch {torch.__version__}"
+    device = "cpu"
+
+    def open(self, path: Path, *, threads: int = 0) -> Session:
+        """Open a hub file. `threads` other than 0 sets PyTorch's number, which is process-wide."""
+        if threads:
+            torch.set_num_threads(threads)
+        return _HubSession(*load_hub(path))
+
+    def open_for_trace(self, path: Path) -> TracingSession:
+        """Open so that each node's value can be read; names are module path and node."""
+        return _HubSession(*load_hub(path))
+
+
+def save_hub(
+    program: ExportedProgram,
+    path: Path,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+) -> None:
+    """Write a hub file: the program, without source positions, and the names of its tensors.
+
+    Raises:
+        InvalidInput: as many specifications as the program has inputs or outputs are needed.
+        StorageError: the folder cannot be written.
+    """
+    signature = program.graph_signature
+    counts = len(signature.user_inputs), len(signature.user_outputs)
+    if (len(inputs), len(outputs)) != counts:
+        raise InvalidInput(
+            "the names do not fit the hub program",
+            found=f"{len(inputs)} inputs and {len(outputs)} outputs named, program has {counts}",
+        )
+    _strip_positions(program)
+    record = canonical_bytes(HubTensors(inputs=inputs, outputs=outputs))
+    # A stream, not a path: torch names the archive's root after the file, and equal programs
+    # shall give equal bytes.
+    with replacing(path) as part, part.open("wb") as stream:
+        torch.export.save(program, stream, extra_files={_RECORD: record.decode()})
+
+
+def load_hub(path: Path) -> tuple[ExportedProgram, HubTensors]:
+    """Read a hub file that `save_hub` wrote.
+
+    Raises:
+        InvalidInput: not a hub file, or written by something else.
+    """
+    require_model_file(path, "hub program")
+    _require_own(path)
+    extra = {_RECORD: ""}
+    try:
+        program = torch.export.load(path, extra_files=extra)
+    except Exception as error:  # torch raises whatever its unpickler met
+        raise InvalidInput(
+            f"{path.name} cannot be read by PyTorch",
+            found=_first_line(error),
+            next_step="delete it: the next build captures the source again",
+        ) from error
+    record = extra[_RECORD]
+    return program, parse(record, HubTensors, what=f"{_RECORD} in {path.name}")
+
+
+def _require_own(path: Path) -> None:
+    """Loading an archive unpickles parts of it: refuse what was not written here."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise InvalidInput(f"{path.name} is not a hub program", found=str(error)) from error
+    if not any(name.endswith(f"/{_RECORD}") for name in names):
+        raise InvalidInput(
+            f"{path.name} is not a hub program",
+            found="an archive without the record of its tensors",
+            next_step="give the source model to 'phoneproof build'; hub files are made from it",
+        )
+
+
+def _strip_positions(program: ExportedProgram) -> None:
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                node.meta.pop("stack_trace", None)
+
+
+class _HubSession:
+    def __init__(self, program: ExportedProgram, tensors: HubTensors) -> None:
+        self._tensors = tensors
+        self._module = program.module(check_guards=False)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._tensors.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self._tensors.outputs
+
+    def run(self, tensors: Tensors) -> dict[str, Tensor]:
+        values = self._ordered(tensors)
+        with torch.inference_mode():
+            result = self._module(*values)
+        results = result if isinstance(result, (tuple, list)) else (result,)
+        names = (spec.name for spec in self.outputs)
+        # .copy(): an output may alias an input or another output.
+        return {name: value.numpy().copy() for name, value in zip(names, results, strict=True)}
+
+    def trace(self, tensors: Tensors) -> Iterator[tuple[str, Tensor]]:
+        with torch.inference_mode():
+            interpreter = _Recorder(self._module)
+            interpreter.run(*self._ordered(tensors))
+        yield from interpreter.seen
+
+    def _ordered(self, tensors: Tensors) -> list[torch.Tensor]:
+        check_tensors(self.inputs, tensors)
+        # A copy: torch refuses read-only arrays with a warning, and NumPy may hold a view.
+        return [torch.from_numpy(np.array(tensors[spec.name])) for spec in self.inputs]
+
+
+class _Recorder(torch.fx.Interpreter):
+    """Runs a graph node by node and keeps every computed float tensor."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__(module)
+        self.seen: list[tuple[str, Tensor]] = []
+
+    def run_node(self, n: torch.fx.Node) -> object:
+        value = super().run_node(n)
+        computed = n.op == "call_function" and isinstance(value, torch.Tensor)
+        if computed and value.is_floating_point():
+            self.seen.append((_layer_name(n), value.numpy().copy()))
+        return value
+
+
+def _layer_name(node: torch.fx.Node) -> str:
+    stack = node.meta.get("nn_module_stack") or {}
+    path = str(list(stack.values())[-1][0]) if stack else ""
+    return f"{path}/{node.name}" if path else node.name
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,124 @@
+"""ONNX on ONNX Runtime, CPU only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from phoneproof.core.errors import InvalidInput
+from phoneproof.core.tensors import TensorSpec
+from phoneproof.formats.model_file import require_model_file
+from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
+from phoneproof.runtimes.tensors import check_tensors, dtype_of, thread_count
+
+_NUMPY_NAMES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(int16)": "int16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+_QUIET = 4  # ort severity "fatal": errors come as exceptions, warnings are not for our users
+
+
+class OnnxRuntime:
+    """ONNX Runtime's CPU provider, sequential and deterministic."""
+
+    name = "onnxruntime"
+    version = f"onnxruntime {ort.__version__}"
+    device = "cpu"
+
+    def open(self, path: Path, *, threads: int = 0) -> Session:
+        """Open an ONNX file; InvalidInput where it is not one."""
+        require_model_file(path, "ONNX model")
+        return _OnnxSession(_session(str(path), path, _options(threads)))
+
+    def open_for_trace(self, path: Path) -> TracingSession:
+        """Open with every intermediate tensor as a further graph output, in memory only."""
+        from phoneproof.formats.onnx_file import with_all_outputs
+
+        require_model_file(path, "ONNX model")
+        content, own, steps = with_all_outputs(path)
+        options = _options(0)
+        # Fusions would only be undone again: every tensor is an output here.
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return _OnnxTracingSession(_session(content, path, options), own, steps)
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = thread_count(threads)
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = _QUIET
+    return options
+
+
+def _session(model: str | bytes, path: Path, options: ort.SessionOptions) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ort raises a dozen unrelated classes
+        raise InvalidInput(
+            f"ONNX Runtime cannot open {path.name}", found=_first_line(error)
+        ) from error
+
+
+class _OnnxSession:
+    def __init__(self, session: ort.InferenceSession, own: tuple[str, ...] | None = None) -> None:
+        self._session = session
+        outputs = [arg for arg in session.get_outputs() if own is None or arg.name in own]
+        self._inputs = tuple(_spec(arg) for arg in session.get_inputs())
+        self._outputs = tuple(_spec(arg) for arg in outputs)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self._outputs
+
+    def run(self, tensors: Tensors) -> dict[str, Tensor]:
+        return self._run([spec.name for spec in self._outputs], tensors)
+
+    def _run(self, names: list[str], tensors: Tensors) -> dict[str, Tensor]:
+        check_tensors(self._inputs, tensors)
+        try:
+            values = self._session.run(names, dict(tensors))
+        except Exception as error:
+            raise InvalidInput(
+                "ONNX Runtime cannot run the model", found=_first_line(error)
+            ) from error
+        return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
+
+
+class _OnnxTracingSession(_OnnxSession):
+    def __init__(
+        self, session: ort.InferenceSession, own: tuple[str, ...], steps: tuple[str, ...]
+    ) -> None:
+        super().__init__(session, own)
+        self._steps = list(steps)
+
+    def trace(self, tensors: Tensors) -> Iterator[tuple[str, Tensor]]:
+        values = self._run(self._steps, tensors)
+        for name in self._steps:
+            if values[name].dtype.kind == "f":
+                yield name, values.pop(name)
+
+
+def _spec(arg: ort.NodeArg) -> TensorSpec:
+    shape = tuple(size if isinstance(size, int) else -1 for size in arg.shape)
+    dtype = dtype_of(_NUMPY_NAMES.get(arg.type, arg.type), arg.name)
+    return TensorSpec(name=arg.name, shape=shape, dtype=dtype)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
