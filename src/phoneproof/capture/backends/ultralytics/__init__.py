@@ -1,0 +1,1 @@
+"""Ultralytics checkpoints, read without running them and rebuilt from their own description."""

@@ -1,0 +1,166 @@
+"""The file: a torch zip archive, opened without torch and without running its pickle."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from collections.abc import Mapping
+
+from phoneproof.capture.backends.ultralytics.records import ITEM_BYTES, StorageRef
+from phoneproof.capture.backends.ultralytics.unpickle import read_pickle
+from phoneproof.core.errors import InvalidInput, Unsupported
+
+MAX_PICKLE_BYTES = 64 << 20
+"""YOLOv8's data.pkl has 45..150 kB; weights lie outside it."""
+
+_LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f920 6aa85019")
+"""The long that torch < 1.6 pickles first (after the two protocol bytes)."""
+
+_FETCH_AGAIN = "fetch the file again and compare its size with the original's"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A checkpoint that was read: the pickle's value, and where its storages lie."""
+
+    path: Path
+    root: object
+    entries: Mapping[str, zipfile.ZipInfo]
+
+    def storage_bytes(self, storage: StorageRef) -> bytes:
+        """The raw little-endian bytes of one storage.
+
+        Raises:
+            InvalidInput: no such entry, another size than the pickle says, or a wrong checksum.
+        """
+        entry = self.entries.get(storage.key)
+        expected = storage.numel * ITEM_BYTES[storage.dtype]
+        if entry is None or entry.file_size != expected:
+            size = "none" if entry is None else f"{entry.file_size} bytes"
+            raise InvalidInput(
+                f"{self.path.name}: storage {storage.key[:40]} does not fit its description",
+                found=f"{size} instead of {expected} bytes",
+                next_step=_FETCH_AGAIN,
+            )
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(entry)
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+            raise _damaged(self.path, str(error)) from error
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint's pickle; the storages stay in the file.
+
+    Raises:
+        InvalidInput: empty, a Git-LFS pointer, text, truncated, a zip bomb, or a broken pickle.
+        Unsupported: the legacy torch format, TorchScript, or a big-endian file.
+    """
+    _check_first_bytes(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = _checked_entries(path, archive.infolist())
+            prefix = _prefix(path, entries)
+            if f"{prefix}byteorder" in entries:
+                _check_byte_order(path, archive.read(entries[f"{prefix}byteorder"]))
+            data = archive.read(entries[f"{prefix}data.pkl"])
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise _damaged(path, str(error)) from error
+    start = f"{prefix}data/"
+    storages = {name[len(start) :]: e for name, e in entries.items() if name.startswith(start)}
+    return Checkpoint(path=path, root=read_pickle(data), entries=MappingProxyType(storages))
+
+
+def _check_first_bytes(path: Path) -> None:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except OSError as error:
+        raise InvalidInput(f"{path.name} cannot be opened", found=error.strerror or "") from error
+    if not head:
+        raise InvalidInput(f"{path.name} is empty", found="0 bytes", next_step=_FETCH_AGAIN)
+    if head.startswith(b"version https://git-lfs"):
+        raise InvalidInput(
+            f"{path.name} is a Git-LFS pointer, not the checkpoint",
+            found=f"{path.stat().st_size} bytes of text that name the real file",
+            next_step="git lfs pull",
+        )
+    if _LEGACY_MAGIC in head[:16]:
+        raise Unsupported(
+            f"{path.name} is in the legacy torch format (before torch 1.6), which is not read yet",
+            found="a bare pickle instead of a zip archive",
+            next_step="load it where it was trained and save it again with torch >= 1.6",
+        )
+    if not head.startswith(b"PK\x03\x04"):
+        kind = "text" if head.isascii() and b"\0" not in head else "an unknown binary format"
+        raise InvalidInput(
+            f"{path.name} is not a torch checkpoint",
+            found=f"{kind}, first bytes {head[:16]!r}",
+            next_step="give the .pt file that training wrote (best.pt)",
+        )
+
+
+def _checked_entries(path: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    """The archive's entries by name.
+
+    torch.save stores entries without compression, each once; then the declared sizes cannot add
+    up to more than the file, which is what every zip bomb (compressed or overlapping) needs.
+    """
+    size = path.stat().st_size
+    entries = {info.filename: info for info in infos}
+    packed = [info.filename for info in infos if info.compress_type != zipfile.ZIP_STORED]
+    total = sum(info.file_size for info in infos)
+    if packed:
+        raise _hostile(path, f"compressed entry {packed[0][:60]!r}; torch.save never compresses")
+    if total > size:
+        raise _hostile(path, f"entries of {total} bytes in a file of {size} bytes")
+    if len(entries) != len(infos):
+        raise _hostile(path, "two entries of the same name")
+    return entries
+
+
+def _prefix(path: Path, entries: Mapping[str, zipfile.ZipInfo]) -> str:
+    names = [name for name in entries if name.rpartition("/")[2] == "data.pkl"]
+    if len(names) != 1 or names[0].count("/") > 1:
+        raise InvalidInput(
+            f"{path.name} is a zip archive but not a torch checkpoint",
+            found=f"{len(names)} entries named data.pkl",
+            next_step="give the .pt file that training wrote (best.pt)",
+        )
+    prefix = names[0].removesuffix("data.pkl")
+    if f"{prefix}constants.pkl" in entries:
+        raise Unsupported(
+            f"{path.name} is a TorchScript program, which is not read yet",
+            found="constants.pkl and code/ in the archive",
+            next_step="export the model to ONNX and give that file",
+        )
+    if entries[names[0]].file_size > MAX_PICKLE_BYTES:
+        raise _hostile(path, f"a pickle of {entries[names[0]].file_size} bytes")
+    return prefix
+
+
+def _check_byte_order(path: Path, text: bytes) -> None:
+    if text != b"little":
+        raise Unsupported(
+            f"{path.name} holds big-endian weights",
+            found=f"byteorder {text[:16]!r}",
+            next_step="save it again on a little-endian machine",
+        )
+
+
+def _hostile(path: Path, found: str) -> InvalidInput:
+    return InvalidInput(
+        f"{path.name} is not an archive that torch.save writes",
+        found=found,
+        next_step="do not open this file elsewhere; ask its source for the original",
+    )
+
+
+def _damaged(path: Path, found: str) -> InvalidInput:
+    return InvalidInput(
+        f"{path.name} is truncated or damaged",
+        found=f"{path.stat().st_size} bytes; {found[:120]}",
+        next_step=_FETCH_AGAIN,
+    )

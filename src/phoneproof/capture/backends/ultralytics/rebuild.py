@@ -1,0 +1,143 @@
+"""Architecture and weights -> a torch module. The only place here that needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from phoneproof.capture.backends.ultralytics.architecture import (
+    Architecture,
+    DetectLayer,
+    parse_architecture,
+)
+from phoneproof.capture.backends.ultralytics.checkpoint import Checkpoint
+from phoneproof.capture.backends.ultralytics.model_record import ModelRecord
+from phoneproof.capture.backends.ultralytics.modules import Network
+from phoneproof.capture.backends.ultralytics.records import Record, TensorRef, number, shown
+from phoneproof.core.errors import ConfigError, InvalidInput, Unsupported
+
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"SiLU": nn.SiLU, "Identity": nn.Identity}
+
+_SETTINGS: Mapping[type[nn.Module], tuple[str, ...]] = {
+    nn.Conv2d: ("kernel_size", "stride", "padding", "dilation", "groups"),
+    nn.MaxPool2d: ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    nn.Upsample: ("scale_factor", "mode"),
+    nn.AdaptiveAvgPool2d: ("output_size",),
+    nn.BatchNorm2d: ("affine", "track_running_stats"),
+}
+"""What a module computes beside its weights: must be what the checkpoint recorded."""
+
+
+def rebuild(checkpoint: Checkpoint, model: ModelRecord, size: tuple[int, int]) -> Network:
+    """The network with its weights, float32, in eval mode, for images of `size` [height, width].
+
+    Raises:
+        InvalidInput: weights missing, unexpected or of another shape; settings that contradict
+            the description.
+        ConfigError: a size that the head's strides do not divide.
+    """
+    architecture = parse_architecture(model.record.attribute("yaml"))
+    _check_size(architecture, size)
+    with torch.device("meta"):  # an absurd architecture costs nothing before it is compared
+        network = Network(architecture, size)
+    _check_tensors(checkpoint.path.name, network.state_dict(), model.tensors)
+    _apply_settings(network, model.modules)
+    weights = {name: read_tensor(checkpoint, ref) for name, ref in model.tensors.items()}
+    network.load_state_dict(weights, strict=True, assign=True)
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def read_tensor(checkpoint: Checkpoint, ref: TensorRef) -> Tensor:
+    """One tensor as the file's storage says; floating point as float32."""
+    dtype: torch.dtype = getattr(torch, ref.storage.dtype)
+    flat = torch.frombuffer(bytearray(checkpoint.storage_bytes(ref.storage)), dtype=dtype)
+    view = flat.as_strided(ref.shape, ref.stride, ref.offset)
+    return view.to(torch.float32, copy=True) if dtype.is_floating_point else view.clone()
+
+
+def _check_size(architecture: Architecture, size: tuple[int, int]) -> None:
+    head = architecture.head
+    step = max(head.strides) if isinstance(head, DetectLayer) else 1
+    if any(side < 1 or side % step for side in size):
+        raise ConfigError(
+            f"the image size must be a multiple of {step}",
+            found=f"{size[0]} x {size[1]}",
+            next_step=f"choose sides such as {max(1, round(size[0] / step)) * step}",
+        )
+
+
+def _check_tensors(
+    file_name: str, expected: Mapping[str, Tensor], found: Mapping[str, TensorRef]
+) -> None:
+    missing, unexpected = expected.keys() - found.keys(), found.keys() - expected.keys()
+    shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    other = [n for n in expected if n in found and found[n].shape != shapes[n]]
+    faults = (
+        _listed("missing", missing),
+        _listed("unexpected", unexpected),
+        _listed("of another shape", (f"{n} {found[n].shape} not {shapes[n]}" for n in other)),
+    )
+    if any(faults):
+        raise InvalidInput(
+            f"{file_name}: the weights do not fit the architecture the file describes",
+            found="; ".join(fault for fault in faults if fault),
+            next_step="the description or the weights were changed after training; "
+            "export the model to ONNX where it was trained",
+        )
+
+
+def _listed(what: str, names: Iterable[str]) -> str:
+    ordered = sorted(name[:120] for name in names)
+    more = f" and {len(ordered) - 8} more" if len(ordered) > 8 else ""
+    return f"{what}: {', '.join(ordered[:8])}{more}" if ordered else ""
+
+
+def _apply_settings(network: Network, records: Mapping[str, Record]) -> None:
+    """Take normalisation constants and activations from the file, compare everything else.
+
+    Both differ between versions and tasks (classifiers were trained with eps 1e-5).
+    """
+    for name, module in list(network.named_modules()):
+        record = records.get(name)
+        if record is None:
+            raise InvalidInput(f"the checkpoint holds no module {name}")
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = _epsilon(name, record)
+        for setting in _SETTINGS.get(type(module), ()):
+            _check_setting(name, setting, getattr(module, setting), record.attribute(setting))
+        if name.rpartition(".")[2] == "act":
+            _replace(network, name, _activation(name, record))
+
+
+def _epsilon(name: str, record: Record) -> float:
+    value = number(record.attribute("eps"))
+    if value is None or not 0 < value < 1:
+        raise InvalidInput(f"{name}: eps is not a small number", found=shown(value))
+    return value
+
+
+def _check_setting(name: str, setting: str, ours: object, theirs: object) -> None:
+    flat = ours[0] if isinstance(ours, tuple) and len(set(ours)) == 1 else ours
+    plain = isinstance(theirs, bool | int | float | str | tuple)
+    if not plain or theirs not in (ours, flat):
+        raise InvalidInput(
+            f"{name}: the module is not what the architecture describes",
+            found=f"{setting} {shown(theirs)} instead of {shown(ours)}",
+            next_step="export the model to ONNX where it was trained",
+        )
+
+
+def _activation(name: str, record: Record) -> nn.Module:
+    kind = record.type
+    if kind.module != "torch.nn.modules.activation" and kind.name != "Identity":
+        raise InvalidInput(f"{name} is not an activation", found=kind.dotted)
+    if kind.name not in ACTIVATIONS:
+        raise Unsupported(f"the activation {kind.name} is not rebuilt", found=f"at {name}")
+    return ACTIVATIONS[kind.name]()
+
+
+def _replace(network: Network, name: str, module: nn.Module) -> None:
+    parent, _, attribute = name.rpartition(".")
+    setattr(network.get_submodule(parent), attribute, module)

@@ -1,0 +1,384 @@
+"""A pickle machine that builds plain values and inert records, and calls nothing.
+
+The opcode semantics are those documented in CPython's ``pickletools``. There is no
+``find_class``: a global is a pair of names, calling it makes a `Record`. The few constructors
+that torch.save needs (tensors, parameters, ordered dicts, sizes) are table entries here.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable, Mapping
+from typing import NoReturn, TypeVar, cast
+
+from phoneproof.capture.backends.ultralytics.records import (
+    GlobalName,
+    Record,
+    StorageRef,
+    TensorDType,
+    TensorRef,
+    shown,
+)
+from phoneproof.core.errors import InvalidInput
+
+T = TypeVar("T")
+
+MAX_OPCODES = 5_000_000
+"""The largest YOLOv8 writes about 100 000."""
+
+MAX_INT_BITS = 4096
+
+STORAGE_DTYPES: Mapping[str, TensorDType] = {
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+}
+
+_MARK = object()
+
+_PUSHES_ARGUMENT = frozenset(
+    "INT LONG LONG1 LONG4 BININT BININT1 BININT2 FLOAT BINFLOAT UNICODE BINUNICODE "
+    "SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES "
+    "BINBYTES8".split()
+)
+_CONSTANTS: Mapping[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_NOTHING_TO_DO = frozenset({"PROTO", "FRAME", "STOP"})
+
+
+def read_pickle(data: bytes) -> object:
+    """The value a pickle describes, with every foreign object as a `Record`.
+
+    Raises:
+        InvalidInput: not a pickle, truncated, or beyond the limits above.
+    """
+    machine = _Machine()
+    try:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+            if count >= MAX_OPCODES:
+                _refuse(f"more than {MAX_OPCODES} operations")
+            machine.step(opcode.name, argument)
+    except InvalidInput:
+        raise
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
+        # genops on malformed text, and stack or memo accesses that a valid pickle never makes.
+        _refuse(f"{type(error).__name__}: {str(error)[:120]}", error)
+    return machine.result()
+
+
+def _refuse(found: str, cause: Exception | None = None) -> NoReturn:
+    raise InvalidInput(
+        "the checkpoint's pickle cannot be read",
+        found=found,
+        next_step="the file is corrupt or was not written by torch.save; fetch it again",
+    ) from cause
+
+
+class _Machine:
+    """Stack, marks and memo of one pickle."""
+
+    def __init__(self) -> None:
+        self._stack: list[object] = []
+        self._memo: dict[int, object] = {}
+
+    def step(self, name: str, argument: object) -> None:
+        """Execute one opcode."""
+        if name in _PUSHES_ARGUMENT:
+            self._push_argument(argument)
+        elif name in _CONSTANTS:
+            self._stack.append(_CONSTANTS[name])
+        elif name in _HANDLERS:
+            _HANDLERS[name](self, argument)
+        elif name not in _NOTHING_TO_DO:
+            _refuse(f"operation {name}, which torch.save never writes")
+
+    def result(self) -> object:
+        """The single value left."""
+        if len(self._stack) != 1 or self._stack[0] is _MARK:
+            _refuse(f"{len(self._stack)} values left on the stack instead of one")
+        return self._stack[0]
+
+    def _push_argument(self, argument: object) -> None:
+        if isinstance(argument, int) and argument.bit_length() > MAX_INT_BITS:
+            _refuse(shown(argument))
+        self._stack.append(argument)
+
+    def _pop(self) -> object:
+        value = self._stack.pop()
+        if value is _MARK:
+            _refuse("a mark where a value belongs")
+        return value
+
+    def _pop_tuple(self) -> tuple[object, ...]:
+        return _instance(self._pop(), tuple)
+
+    def _pop_to_mark(self) -> list[object]:
+        values: list[object] = []
+        while (value := self._stack.pop()) is not _MARK:
+            values.append(value)
+        values.reverse()
+        return values
+
+    def _top(self) -> object:
+        if self._stack[-1] is _MARK:
+            _refuse("a mark where a container belongs")
+        return self._stack[-1]
+
+    def mark(self, _: object) -> None:
+        self._stack.append(_MARK)
+
+    def pop(self, _: object) -> None:
+        self._stack.pop()
+
+    def pop_mark(self, _: object) -> None:
+        self._pop_to_mark()
+
+    def dup(self, _: object) -> None:
+        self._stack.append(self._top())
+
+    def empty_dict(self, _: object) -> None:
+        self._stack.append({})
+
+    def empty_list(self, _: object) -> None:
+        self._stack.append([])
+
+    def empty_set(self, _: object) -> None:
+        self._stack.append(Record(GlobalName("builtins", "set")))
+
+    def empty_tuple(self, _: object) -> None:
+        self._stack.append(())
+
+    def tuple1(self, _: object) -> None:
+        self._stack.append((self._pop(),))
+
+    def tuple2(self, _: object) -> None:
+        second, first = self._pop(), self._pop()
+        self._stack.append((first, second))
+
+    def tuple3(self, _: object) -> None:
+        third, second, first = self._pop(), self._pop(), self._pop()
+        self._stack.append((first, second, third))
+
+    def tuple_(self, _: object) -> None:
+        self._stack.append(tuple(self._pop_to_mark()))
+
+    def list_(self, _: object) -> None:
+        self._stack.append(self._pop_to_mark())
+
+    def dict_(self, _: object) -> None:
+        target: dict[object, object] = {}
+        _store(target, self._pop_to_mark())
+        self._stack.append(target)
+
+    def frozenset_(self, _: object) -> None:
+        members = self._pop_to_mark()
+        self._stack.append(Record(GlobalName("builtins", "frozenset"), elements=members))
+
+    def append(self, _: object) -> None:
+        value = self._pop()
+        _extend(self._top(), [value])
+
+    def appends(self, _: object) -> None:
+        values = self._pop_to_mark()
+        _extend(self._top(), values)
+
+    def setitem(self, _: object) -> None:
+        value, key = self._pop(), self._pop()
+        _store(self._top(), [key, value])
+
+    def setitems(self, _: object) -> None:
+        pairs = self._pop_to_mark()
+        _store(self._top(), pairs)
+
+    def put(self, argument: object) -> None:
+        self._memo[_instance(argument, int)] = self._top()
+
+    def memoize(self, _: object) -> None:
+        self._memo[len(self._memo)] = self._top()
+
+    def get(self, argument: object) -> None:
+        self._stack.append(self._memo[_instance(argument, int)])
+
+    def global_(self, argument: object) -> None:
+        # genops joins the two lines of a GLOBAL with a space; a class name holds none.
+        module, _, name = _instance(argument, str).rpartition(" ")
+        self._stack.append(GlobalName(module, name))
+
+    def stack_global(self, _: object) -> None:
+        name, module = _instance(self._pop(), str), _instance(self._pop(), str)
+        self._stack.append(GlobalName(module, name))
+
+    def reduce(self, _: object) -> None:
+        arguments = self._pop_tuple()
+        self._stack.append(_constructed(self._pop(), arguments))
+
+    def newobj(self, _: object) -> None:
+        arguments = self._pop_tuple()
+        self._stack.append(_constructed(self._pop(), arguments))
+
+    def newobj_ex(self, _: object) -> None:
+        keywords, arguments = self._pop(), self._pop_tuple()
+        self._stack.append(_constructed(self._pop(), (*arguments, keywords)))
+
+    def obj(self, _: object) -> None:
+        made, *arguments = self._pop_to_mark()
+        self._stack.append(_constructed(made, tuple(arguments)))
+
+    def inst(self, argument: object) -> None:
+        arguments = tuple(self._pop_to_mark())
+        self.global_(argument)
+        self._stack.append(_constructed(self._pop(), arguments))
+
+    def build(self, _: object) -> None:
+        state, target = self._pop(), self._top()
+        if isinstance(target, Record):
+            target.state = state
+        elif not isinstance(target, dict):
+            # An OrderedDict carries attributes (a state dict's `_metadata`); nothing else may.
+            _refuse(f"state for a {type(target).__name__}")
+
+    def persistent_id(self, _: object) -> None:
+        self._stack.append(_storage(self._pop()))
+
+
+_HANDLERS: Mapping[str, Callable[[_Machine, object], None]] = {
+    "MARK": _Machine.mark,
+    "POP": _Machine.pop,
+    "POP_MARK": _Machine.pop_mark,
+    "DUP": _Machine.dup,
+    "EMPTY_DICT": _Machine.empty_dict,
+    "EMPTY_LIST": _Machine.empty_list,
+    "EMPTY_SET": _Machine.empty_set,
+    "EMPTY_TUPLE": _Machine.empty_tuple,
+    "TUPLE1": _Machine.tuple1,
+    "TUPLE2": _Machine.tuple2,
+    "TUPLE3": _Machine.tuple3,
+    "TUPLE": _Machine.tuple_,
+    "LIST": _Machine.list_,
+    "DICT": _Machine.dict_,
+    "FROZENSET": _Machine.frozenset_,
+    "APPEND": _Machine.append,
+    "APPENDS": _Machine.appends,
+    "ADDITEMS": _Machine.appends,
+    "SETITEM": _Machine.setitem,
+    "SETITEMS": _Machine.setitems,
+    "PUT": _Machine.put,
+    "BINPUT": _Machine.put,
+    "LONG_BINPUT": _Machine.put,
+    "MEMOIZE": _Machine.memoize,
+    "GET": _Machine.get,
+    "BINGET": _Machine.get,
+    "LONG_BINGET": _Machine.get,
+    "GLOBAL": _Machine.global_,
+    "STACK_GLOBAL": _Machine.stack_global,
+    "REDUCE": _Machine.reduce,
+    "NEWOBJ": _Machine.newobj,
+    "NEWOBJ_EX": _Machine.newobj_ex,
+    "OBJ": _Machine.obj,
+    "INST": _Machine.inst,
+    "BUILD": _Machine.build,
+    "BINPERSID": _Machine.persistent_id,
+}
+
+
+def _instance(value: object, kind: type[T]) -> T:
+    if not isinstance(value, kind):
+        _refuse(f"{shown(value)} where a {kind.__name__} belongs")
+    return value
+
+
+def _extend(target: object, values: list[object]) -> None:
+    if isinstance(target, Record):
+        target.elements.extend(values)
+    else:
+        cast("list[object]", _instance(target, list)).extend(values)
+
+
+def _store(target: object, flat: list[object]) -> None:
+    if len(flat) % 2:
+        _refuse("a key without a value")
+    pairs = list(zip(flat[::2], flat[1::2], strict=True))
+    if isinstance(target, Record):
+        target.items.extend(pairs)
+        return
+    mapping = cast("dict[object, object]", _instance(target, dict))
+    for key, value in pairs:
+        # Hashing a tuple of shared tuples takes exponential time: only flat keys are stored.
+        scalar = bool | int | float | str | bytes | None
+        parts = key if isinstance(key, tuple) else (key,)
+        if not all(isinstance(part, scalar) for part in parts):
+            _refuse(f"a dictionary key of type {type(key).__name__}")
+        mapping[key] = value
+
+
+def _constructed(made: object, arguments: tuple[object, ...]) -> object:
+    """What calling `made` would give: a plain value for the names of the table, else a record."""
+    name = _instance(made, GlobalName)
+    constructor = _CONSTRUCTORS.get(name.dotted)
+    return constructor(arguments) if constructor else Record(name, arguments)
+
+
+def _ordered_dict(arguments: tuple[object, ...]) -> object:
+    target: dict[object, object] = {}
+    for pair in _instance(arguments[0], list) if arguments else []:
+        _store(target, list(pair) if isinstance(pair, list | tuple) else [pair])
+    return target
+
+
+def _parameter(arguments: tuple[object, ...]) -> object:
+    return _instance(arguments[0], TensorRef)
+
+
+def _size(arguments: tuple[object, ...]) -> object:
+    return tuple(_instance(arguments[0], tuple)) if arguments else ()
+
+
+def _tensor(arguments: tuple[object, ...]) -> object:
+    """Arguments of ``torch._utils._rebuild_tensor_v2``: storage, offset, size, stride, ..."""
+    storage = _instance(arguments[0], StorageRef)
+    shape, stride = _counts(arguments[2]), _counts(arguments[3])
+    (offset,) = _counts((arguments[1],))
+    if len(shape) != len(stride) or len(shape) > 8:
+        _refuse(f"a tensor of {len(shape)} sizes and {len(stride)} strides")
+    tensor = TensorRef(storage=storage, shape=shape, stride=stride, offset=offset)
+    last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
+    # A zero or short stride would make a small storage look like a tensor of any size.
+    if tensor.numel and (last >= storage.numel or tensor.numel > storage.numel):
+        _refuse(f"a tensor of {tensor.numel} elements in a storage of {storage.numel}")
+    return tensor
+
+
+def _counts(value: object) -> tuple[int, ...]:
+    items = _instance(value, tuple)
+    for item in items:
+        if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item < 1 << 40:
+            _refuse(f"{shown(item)} where an element count belongs")
+    return cast("tuple[int, ...]", items)
+
+
+def _storage(identity: object) -> StorageRef:
+    """A persistent id: ("storage", class, key, location, element count)."""
+    parts = _instance(identity, tuple)
+    if len(parts) != 5 or parts[0] != "storage":
+        _refuse("a persistent id that is not a storage")
+    kind = _instance(parts[1], GlobalName)
+    dtype = STORAGE_DTYPES.get(kind.name) if kind.module in ("torch", "torch.storage") else None
+    if dtype is None:
+        _refuse(f"a storage of class {kind.dotted}")
+    (numel,) = _counts((parts[4],))
+    return StorageRef(key=_instance(parts[2], str), dtype=dtype, numel=numel)
+
+
+_CONSTRUCTORS: Mapping[str, Callable[[tuple[object, ...]], object]] = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch.Size": _size,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
+}
