@@ -1,0 +1,95 @@
+"""The report (schema ``phoneproof.report/1``): what a build measured, and what it concluded.
+
+Numbers are raw (top-1 .897, never 89.7 percent). The HTML page, the model card, the JUnit file
+and the summary are all drawn from this one object.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from phoneproof.core.binding import Format, Precision
+from phoneproof.core.capture import Capture, Hazard
+from phoneproof.core.check import Check, Split, Verdict
+from phoneproof.core.schema import SchemaType
+
+
+class Divergence(SchemaType, frozen=True, kw_only=True):
+    """The first layer whose values leave the parent's, where a float step failed."""
+
+    layer: str
+    explanation: str
+
+
+class ArtifactReport(SchemaType, frozen=True, kw_only=True):
+    """One artifact, the step that made it and everything measured of it.
+
+    id: format and precision, e.g. ``tflite-float32``. path: relative to the bundle; a folder for
+    formats that are folders. bytes: of the file, or of all files of the folder. parent: sha256 of
+    what the step read. options: sorted (name, JSON text). tools: (library, version).
+    accepted: passed, or undecided with the estimate inside the margin and every bounded check
+    passed. scores: (baseline, artifact) score pairs of matched results, for the confidence plot.
+    """
+
+    id: str
+    format: Format
+    requested: Precision
+    precision: Precision
+    path: str
+    bytes: int
+    sha256: str
+    parent: str
+    step: str
+    options: tuple[tuple[str, str], ...] = ()
+    tools: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+    peak_rss_bytes: int = 0
+    verdict: Verdict
+    accepted: bool
+    checks: tuple[Check, ...]
+    scores: tuple[tuple[float, float], ...] = ()
+    divergence: Divergence | None = None
+
+
+class SplitReport(SchemaType, frozen=True, kw_only=True):
+    """One split: its number of images and the hash that checks refer to."""
+
+    split: Split
+    n: int
+    hash: str
+
+
+class DatasetReport(SchemaType, frozen=True, kw_only=True):
+    """One data set. skipped: (file name, why) of images that were left out."""
+
+    role: Literal["evaluation", "calibration", "production"]
+    kind: str
+    n: int
+    labelled: bool
+    splits: tuple[SplitReport, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+class Report(SchemaType, frozen=True, kw_only=True):
+    """A whole build. verdict: of the worst requested artifact, or of the capture gate.
+
+    undecided: what the user wants done with undecided checks. created: ISO 8601, UTC; null where
+    times are left out. gate: the checks of the hub against the source. hazards: of the source,
+    the steps and the images. seconds: wall time; peak_rss_bytes: largest sum over all processes.
+    """
+
+    schema: Literal["phoneproof.report/1"] = "phoneproof.report/1"
+    verdict: Verdict
+    accepted: bool
+    undecided: Literal["accept", "fail"] = "accept"
+    name: str
+    version: str
+    created: str | None = None
+    capture: Capture
+    gate: tuple[Check, ...]
+    artifacts: tuple[ArtifactReport, ...] = ()
+    datasets: tuple[DatasetReport, ...] = ()
+    tools: tuple[tuple[str, str], ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    seconds: float = 0.0
+    peak_rss_bytes: int = 0

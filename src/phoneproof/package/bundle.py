@@ -1,0 +1,301 @@
+"""The bundle: the folder that ships. Written whole or not at all; read with every hash checked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+import msgspec
+
+from phoneproof.core.artifact import Artifact, file_sha256, tree_bytes, tree_sha256
+from phoneproof.core.binding import PriorAnchors
+from phoneproof.core.contract import Contract
+from phoneproof.core.errors import InvalidInput, StorageError, VerificationFailed
+from phoneproof.core.json_format import parse, pretty_bytes
+from phoneproof.core.manifest import BundleFile, Manifest
+from phoneproof.core.report import Report
+from phoneproof.package.model_card import model_card
+from phoneproof.package.report_html import Comparison, render_report
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+MANIFEST = "manifest.json"
+CONTRACT = "contract.json"
+REPORT = "report.json"
+REPORT_PAGE = "report.html"
+MODEL_CARD = "MODEL_CARD.md"
+GOLDEN = "golden"
+BASELINE = "baseline"
+BINDING_SUFFIX = ".binding.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleContents:
+    """What goes into a bundle.
+
+    artifacts: each with the file or folder where it lies now; `Artifact.path` says where it goes
+    (``artifacts/...``). golden: a folder made by `make_golden`. baseline: the folder of stored
+    baseline predictions. comparisons: the worst images, drawn into the page.
+    """
+
+    contract: Contract
+    report: Report
+    artifacts: tuple[tuple[Artifact, Path], ...]
+    golden: Path | None = None
+    baseline: Path | None = None
+    comparisons: tuple[Comparison, ...] = ()
+
+
+def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
+    """Write the bundle beside `destination`, then move it into place.
+
+    An older bundle stays until the new one is complete. Nothing is left behind on failure.
+
+    Raises:
+        VerificationFailed: an artifact on disk is not the one that was checked.
+        StorageError: the disk is full or the folder cannot be written, or `destination` is a
+            folder that is not a bundle (it is not touched).
+    """
+    fresh = destination.with_name(f".{destination.name}.new")
+    try:
+        _restore_interrupted(destination)
+        _refuse_foreign(destination)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        manifest = _fill(fresh, contents)
+        _move_into_place(fresh, destination)
+    except OSError as error:
+        raise _storage_error(destination, error) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return manifest
+
+
+def _fill(folder: Path, contents: BundleContents) -> Manifest:
+    contract_bytes = pretty_bytes(contents.contract)
+    (folder / CONTRACT).write_bytes(contract_bytes)
+    (folder / REPORT).write_bytes(pretty_bytes(contents.report))
+    page = render_report(contents.report, contents.comparisons)
+    (folder / REPORT_PAGE).write_bytes(page.encode())
+    (folder / MODEL_CARD).write_bytes(model_card(contents.report).encode())
+    for artifact, source in contents.artifacts:
+        _copy_artifact(folder, artifact, source)
+    if contents.golden is not None:
+        shutil.copytree(contents.golden, folder / GOLDEN)
+    if contents.baseline is not None:
+        shutil.copytree(contents.baseline, folder / BASELINE)
+    manifest = Manifest(
+        name=contents.contract.name,
+        version=contents.contract.version,
+        contract=contents.contract.sha256,
+        artifacts=tuple(artifact for artifact, _ in contents.artifacts),
+        files=_files(folder),
+        golden=f"{GOLDEN}/index.json" if contents.golden is not None else None,
+        baseline=BASELINE if contents.baseline is not None else None,
+    )
+    (folder / MANIFEST).write_bytes(pretty_bytes(manifest))
+    return manifest
+
+
+def _copy_artifact(folder: Path, artifact: Artifact, source: Path) -> None:
+    target = folder / artifact.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+    if tree_sha256(target) != artifact.sha256 or tree_bytes(target) != artifact.bytes:
+        raise VerificationFailed(
+            f"{artifact.id} is not the file that was checked",
+            found=f"sha256 {tree_sha256(target)}, expected {artifact.sha256}",
+            next_step="run the build again; nothing else may write into its cache meanwhile",
+        )
+    beside = target.with_name(target.name + BINDING_SUFFIX)
+    beside.write_bytes(pretty_bytes(artifact.binding))
+    if isinstance(artifact.binding.anchors, PriorAnchors):
+        name = artifact.binding.anchors.file
+        shutil.copyfile(source.parent / name, target.parent / name)
+
+
+def _files(folder: Path) -> tuple[BundleFile, ...]:
+    return tuple(
+        BundleFile(
+            path=path.relative_to(folder).as_posix(),
+            bytes=path.stat().st_size,
+            sha256=file_sha256(path),
+        )
+        for path in sorted(_walk(folder), key=lambda p: p.relative_to(folder).as_posix())
+        if path != folder / MANIFEST
+    )
+
+
+def _walk(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+
+
+def _old(destination: Path) -> Path:
+    return destination.with_name(f".{destination.name}.old")
+
+
+def _restore_interrupted(destination: Path) -> None:
+    """Undo a replacement that was killed between its two renames."""
+    old = _old(destination)
+    if old.exists() and not destination.exists():
+        old.rename(destination)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_foreign(destination: Path) -> None:
+    if not destination.exists():
+        return
+    is_folder = destination.is_dir()
+    if is_folder and ((destination / MANIFEST).is_file() or not any(destination.iterdir())):
+        return
+    raise StorageError(
+        f"{destination.name} exists and is not a bundle",
+        found="a folder without manifest.json" if is_folder else "a file",
+        next_step="choose another output folder, or move this one away",
+    )
+
+
+def _move_into_place(fresh: Path, destination: Path) -> None:
+    old = _old(destination)
+    if destination.exists():
+        destination.rename(old)
+    try:
+        fresh.rename(destination)
+    except BaseException:
+        if old.exists():
+            old.rename(destination)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _storage_error(destination: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"the bundle {destination.name} could not be written",
+        found=os.strerror(error.errno) if error.errno else str(error),
+        next_step="free some space or choose another output folder; nothing was left behind",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """A bundle whose every hash was checked."""
+
+    folder: Path
+    manifest: Manifest
+    contract: Contract
+    report: Report
+
+    def path_of(self, artifact: Artifact) -> Path:
+        """Where the artifact's file or folder lies."""
+        return self.folder / artifact.path
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """The one field that every version of a file has."""
+
+    schema: str
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle and check every file's hash.
+
+    The manifest itself is not signed: a bundle vouches for its files' agreement with each other,
+    not for who made it.
+
+    Raises:
+        InvalidInput: not a bundle, a newer schema, or a manifest that points outside the folder.
+        VerificationFailed: a file is missing, altered or extra; all of them are named.
+    """
+    manifest = _read(path, MANIFEST, Manifest)
+    _refuse_escapes(manifest)
+    _check_files(path, manifest)
+    contract = _read(path, CONTRACT, Contract)
+    report = _read(path, REPORT, Report)
+    _check_agreement(path, manifest, contract, report)
+    return Bundle(folder=path, manifest=manifest, contract=contract, report=report)
+
+
+def _read(folder: Path, name: str, kind: type[T]) -> T:
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder.name} is not a bundle",
+            found=f"{name} cannot be read",
+            next_step="name the folder that a build wrote: <name>-<version>",
+        ) from error
+    expected = _schema_of(kind)
+    found = parse(data, _Head, what=name).schema
+    if found != expected:
+        raise InvalidInput(
+            f"{name} has a schema that this version does not read",
+            found=f"{found}; known: {expected}",
+            next_step="install the version of phoneproof that wrote the bundle, or a newer one",
+        )
+    return parse(data, kind, what=name)
+
+
+def _schema_of(kind: type[msgspec.Struct]) -> str:
+    return str(next(f.default for f in msgspec.structs.fields(kind) if f.name == "schema"))
+
+
+def _refuse_escapes(manifest: Manifest) -> None:
+    paths = [file.path for file in manifest.files] + [a.path for a in manifest.artifacts]
+    for path in paths:
+        pure = PurePosixPath(path)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts:
+            raise InvalidInput(
+                "the manifest names a file outside its bundle",
+                found=path,
+                next_step="do not use this bundle; get it again from whoever built it",
+            )
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    listed = {file.path: file for file in manifest.files}
+    present = {p.relative_to(folder).as_posix(): p for p in _walk(folder)}
+    present.pop(MANIFEST)
+    faults = [f"missing: {name}" for name in listed if name not in present]
+    faults += [f"extra: {name}" for name in sorted(present) if name not in listed]
+    for name, file in listed.items():
+        if name in present and _altered(present[name], file):
+            faults.append(f"altered: {name}")
+    if faults:
+        raise VerificationFailed(
+            f"the bundle {manifest.name} {manifest.version} is not as it was built",
+            found="; ".join(faults[:20]) + ("; ..." if len(faults) > 20 else ""),
+            next_step="copy the bundle again from where it was built, or build it again",
+        )
+
+
+def _altered(path: Path, file: BundleFile) -> bool:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != file.bytes:
+        return True
+    return file_sha256(path) != file.sha256
+
+
+def _check_agreement(folder: Path, manifest: Manifest, contract: Contract, report: Report) -> None:
+    """The parts must speak of the same contract and the same artifacts."""
+    faults = []
+    if contract.sha256 != manifest.contract:
+        faults.append(f"{CONTRACT} is not the manifest's contract")
+    reported = {a.id: a.sha256 for a in report.artifacts}
+    for artifact in manifest.artifacts:
+        if tree_sha256(folder / artifact.path) != artifact.sha256:
+            faults.append(f"{artifact.path} is not {artifact.id}")
+        if artifact.binding.contract != manifest.contract:
+            faults.append(f"{artifact.id} is bound to another contract")
+        if reported.get(artifact.id) != artifact.sha256:
+            faults.append(f"{REPORT} does not speak of this {artifact.id}")
+    if faults:
+        raise VerificationFailed(
+            "the parts of the bundle do not belong together",
+            found="; ".join(faults),
+            next_step="build it again",
+        )

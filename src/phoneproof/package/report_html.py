@@ -1,0 +1,119 @@
+"""report.html: one self-contained page, drawn from the report and the worst images."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from phoneproof.core.check import CheckName
+from phoneproof.core.contract import Contract
+from phoneproof.core.report import Report
+from phoneproof.decode.results import Results
+from phoneproof.package import figures, wording
+from phoneproof.package.drawing import draw_predictions
+from phoneproof.package.input_words import input_words
+
+PICTURE_SIDE = 360
+JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """One of the worst images with both predictions.
+
+    artifact: the artifact's id. rgb: uint8 [H, W, 3], oriented; boxes of the results are in its
+    pixels. value: of the check, for this image.
+    """
+
+    artifact: str
+    check: CheckName
+    image: str
+    value: float
+    note: str = ""
+    rgb: NDArray[np.uint8]
+    baseline: Results
+    candidate: Results
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """A comparison as the page shows it: two pictures as data URIs."""
+
+    comparison: Comparison
+    baseline: Markup
+    candidate: Markup
+    width: int
+    height: int
+
+
+def render_report(report: Report, comparisons: Sequence[Comparison] = ()) -> str:
+    """The page's HTML. It requests nothing: styles, drawings and pictures are inside."""
+    contract = report.capture.contract
+    pairs = {
+        artifact.id: [_pair(c, contract) for c in comparisons if c.artifact == artifact.id]
+        for artifact in report.artifacts
+    }
+    threshold = contract.decode.confidence if contract.decode else None
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            contract=contract,
+            headline=wording.headline(report),
+            n_images=wording.image_count(report),
+            pairs=pairs,
+            threshold=threshold,
+            input_words=input_words(contract),
+        )
+    )
+
+
+def _pair(comparison: Comparison, contract: Contract) -> Pair:
+    before = draw_predictions(comparison.rgb, comparison.baseline, contract, max_side=PICTURE_SIDE)
+    after = draw_predictions(comparison.rgb, comparison.candidate, contract, max_side=PICTURE_SIDE)
+    return Pair(
+        comparison=comparison,
+        baseline=_data_uri(before),
+        candidate=_data_uri(after),
+        width=before.width,
+        height=before.height,
+    )
+
+
+def _data_uri(picture: Image.Image) -> Markup:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return Markup("data:image/jpeg;base64,") + base64.b64encode(stream.getvalue()).decode()
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("phoneproof.package"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=wording.number, size=wording.size, duration=wording.duration)
+    environment.globals.update(
+        lineage=figures.lineage,
+        score_plot=figures.score_plot,
+        interval=figures.interval,
+        mark=figures.MARK,
+        meaning=wording.CHECK_MEANING,
+        limit_text=wording.limit_text,
+        with_unit=wording.with_unit,
+        bounds_text=wording.bounds_text,
+        check_title=wording.check_title,
+        open_checks=wording.open_checks,
+    )
+    return environment

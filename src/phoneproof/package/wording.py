@@ -1,0 +1,209 @@
+"""The sentences and number formats that the page, the model card and the summary share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phoneproof.core.check import Check, CheckName
+from phoneproof.core.report import ArtifactReport, Report
+
+CHECK_MEANING: dict[CheckName, str] = {
+    "hub_equivalence": "The captured program gives the outputs of the source's own runtime",
+    "max_abs": "Largest difference of any output value",
+    "snr_db": "Signal-to-noise ratio of the outputs, in the worst image",
+    "top1": "Share of images whose most probable class is the labelled one",
+    "top5": "Share of images whose label is among the five most probable classes",
+    "top1_drop": "Loss of top-1 accuracy",
+    "top1_agreement": "Share of images with the same most probable class",
+    "map50": "Mean average precision at IoU 0.50",
+    "map50_95": "Mean average precision over IoU 0.50 to 0.95",
+    "map50_95_drop": "Loss of mean average precision (IoU 0.50 to 0.95)",
+    "box_agreement": "Share of boxes found again in the same place with the same class",
+    "score_shift": "Systematic change of the scores of matched results",
+    "lost_share": "Share of clear detections that an app would no longer show",
+    "small_recall_drop": "Loss of recall on small objects",
+    "golden_pixels": "Golden pictures become the same input pixels",
+    "golden_outputs": "Golden pictures give the recorded outputs",
+    "golden_results": "Golden pictures give the recorded results",
+    "contract_match": "The contract inside the file is the bundle's contract",
+    "size_ratio": "File size relative to the parent's",
+}
+
+NO_VALUE = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Headline:
+    """The verdict as a word, one plain sentence, and what supports it."""
+
+    word: str
+    sentence: str
+    support: tuple[str, ...]
+
+
+def number(value: float | None) -> str:
+    """Four significant digits; counts stay whole; an en dash where there is no value."""
+    if value is None:
+        return NO_VALUE
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value)).replace("-", "\N{MINUS SIGN}")
+    if 1e-4 <= abs(value) < 1e5:
+        text = f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
+    else:
+        text = f"{value:.2e}"
+    return text.replace("-", "\N{MINUS SIGN}", 1) if value < 0 else text
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units: 12.8 MB."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB"):
+        if amount < 1000:
+            return f"{int(amount)} {unit}" if unit == "bytes" else f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds: 0.84 s, 12.4 s, 3 min 20 s."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60} s"
+
+
+def limit_text(check: Check) -> str:
+    """The limit with its direction: at most 0.01, at least 45 dB."""
+    if check.limit is None:
+        return "none (shown only)"
+    word = "at most" if check.direction == "max" else "at least"
+    return f"{word} {with_unit(check.limit, check.unit)}"
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """A number and its unit."""
+    return (
+        f"{number(value)}\N{NO-BREAK SPACE}{unit}" if value is not None and unit else number(value)
+    )
+
+
+def bounds_text(check: Check) -> str:
+    """Lower to upper bound; a dash where statistics do not apply."""
+    if check.bounds is None:
+        return NO_VALUE
+    return f"{number(check.bounds[0])} to {number(check.bounds[1])}"
+
+
+def check_title(check: Check) -> str:
+    """The check's name, with its slice where it speaks of a part only."""
+    return f"{check.name} ({check.slice})" if check.slice else check.name
+
+
+def joined(words: list[str]) -> str:
+    """a; a and b; a, b and c."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def image_count(report: Report) -> int:
+    """The number of images that the gating checks against the baseline looked at."""
+    checks = [c for a in report.artifacts for c in a.checks] or list(report.gate)
+    return max((c.n for c in checks if c.gating and _on_images(c)), default=0)
+
+
+def _on_images(check: Check) -> bool:
+    return check.dataset is not None and check.dataset.split != "golden"
+
+
+def open_checks(artifact: ArtifactReport) -> tuple[Check, ...]:
+    """The gating checks that are not passed, failures first."""
+    rest = [c for c in artifact.checks if c.gating and c.verdict != "pass"]
+    return tuple(sorted(rest, key=lambda c: c.verdict != "fail"))
+
+
+def breaking_artifact(report: Report) -> ArtifactReport | None:
+    """The refused artifact nearest the source: the step that made it is the one that broke."""
+    refused = [a for a in report.artifacts if not a.accepted]
+    hashes = {a.sha256 for a in refused}
+    return next((a for a in refused if a.parent not in hashes), None)
+
+
+def headline(report: Report) -> Headline:
+    """The verdict in one sentence, with the figures that carry it."""
+    if any(check.verdict == "fail" and check.gating for check in report.gate):
+        return _refused_at_gate(report)
+    broken = breaking_artifact(report)
+    if broken is not None:
+        return _refused(report, broken)
+    if not report.accepted:
+        return Headline(word="Refused", sentence="Refused: the build did not finish.", support=())
+    return _accepted(report)
+
+
+def _refused_at_gate(report: Report) -> Headline:
+    check = next(c for c in report.gate if c.verdict == "fail" and c.gating)
+    return Headline(
+        word="Refused",
+        sentence=(
+            "Refused at capture: the program read from "
+            f"{report.capture.source_name} does not give the outputs of the source itself, "
+            "so nothing was converted."
+        ),
+        support=(_why(check), *filter(None, (check.hint,))),
+    )
+
+
+def _refused(report: Report, broken: ArtifactReport) -> Headline:
+    checks = open_checks(broken)
+    kind = "is not the model that was trained"
+    if all(check.verdict == "undecided" for check in checks):
+        kind = "could not be shown to be the model that was trained"
+    others = [a.id for a in report.artifacts if a.accepted]
+    support = [_why(check) for check in checks[:3]]
+    if broken.divergence is not None:
+        support.append(
+            f"First diverging layer: {broken.divergence.layer}. {broken.divergence.explanation}"
+        )
+    if others:
+        support.append(f"{joined(others)} {'was' if len(others) == 1 else 'were'} accepted.")
+    return Headline(
+        word="Refused",
+        sentence=f"Refused: {broken.id} {kind}. The step that broke it is “{broken.step}”.",
+        support=tuple(support),
+    )
+
+
+def _why(check: Check) -> str:
+    value = with_unit(check.value, check.unit)
+    if check.verdict == "undecided":
+        return _undecided(check)
+    return f"{check_title(check)} is {value}; the limit is {limit_text(check)} (n = {check.n})."
+
+
+def _undecided(check: Check) -> str:
+    bounds = f", 95 % bounds {bounds_text(check)}" if check.bounds else ""
+    needed = f"; about {check.n_needed} images would decide it" if check.n_needed else ""
+    return (
+        f"{check_title(check)} is {with_unit(check.value, check.unit)}"
+        f"{bounds}; {check.n} images cannot decide the limit "
+        f"{limit_text(check)}{needed}."
+    )
+
+
+def _accepted(report: Report) -> Headline:
+    count = len(report.artifacts)
+    who = {1: f"{report.artifacts[0].id} is", 2: "both artifacts are"}.get(
+        count, f"all {count} artifacts are"
+    )
+    n = image_count(report)
+    left_open = [c for a in report.artifacts for c in open_checks(a)]
+    sentence = f"Accepted: {who} the model that was trained, measured on {n} images."
+    if left_open:
+        sentence = (
+            f"Accepted: {who} the model that was trained as far as {n} images can show; "
+            f"{len(left_open)} figure{'s are' if len(left_open) > 1 else ' is'} not proved."
+        )
+    return Headline(
+        word="Accepted", sentence=sentence, support=tuple(_undecided(c) for c in left_open[:3])
+    )
