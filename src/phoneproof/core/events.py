@@ -25,3 +25,7 @@ Progress = Callable[[int, int], None]
 
 def silent(done: int, total: int) -> None:
     """A Progress that tells nobody."""
+
+
+def silence(event: Event) -> None:
+    """A Listener that hears nothing."""

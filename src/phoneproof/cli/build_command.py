@@ -1,0 +1,78 @@
+"""``phoneproof build``: capture, convert, verify, package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phoneproof.core.errors import VerificationFailed
+
+if TYPE_CHECKING:
+    from phoneproof.pipeline.build import BuildOutcome
+
+
+@click.command("build")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("phoneproof.toml"),
+    show_default=True,
+    help="The configuration; its folder also holds the cache.",
+)
+@click.option("--target", default="", help="Only these targets, e.g. android,server.")
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Also write the checks as JUnit.")
+@click.option("--summary", type=click.Path(path_type=Path), help="Also write a Markdown summary.")
+def command(
+    config: Path, target: str, as_json: bool, junit: Path | None, summary: Path | None
+) -> int:
+    """Make every artifact, prove each is still the same model, and write the bundle.
+
+    Exits with 7 when an artifact, or the capture itself, was measured and refused.
+    """
+    from phoneproof.cli.progress import show_progress
+    from phoneproof.pipeline.build import build
+    from phoneproof.pipeline.config import load_config, parse_targets
+
+    settings = load_config(config)
+    with show_progress(quiet=as_json) as listener:
+        outcome = build(
+            settings,
+            workspace=config.absolute().parent / ".phoneproof",
+            targets=parse_targets(target),
+            listener=listener,
+        )
+    _write_extras(outcome, junit, summary)
+    _show(outcome, as_json)
+    return 0 if outcome.report.accepted else VerificationFailed.exit_code
+
+
+def _write_extras(outcome: BuildOutcome, junit: Path | None, summary: Path | None) -> None:
+    from phoneproof.package.junit import junit_xml
+    from phoneproof.package.summary import summary_markdown
+
+    if junit is not None:
+        junit.write_text(junit_xml(outcome.report), encoding="utf-8")
+    if summary is not None:
+        summary.write_text(summary_markdown(outcome.report), encoding="utf-8")
+
+
+def _show(outcome: BuildOutcome, as_json: bool) -> None:
+    from phoneproof.core.json_format import pretty_bytes
+
+    if as_json:
+        click.echo(pretty_bytes(outcome.report).decode(), nl=False)
+        return
+    from rich.console import Console
+
+    from phoneproof.cli.check_table import print_report
+
+    console = Console()
+    print_report(console, outcome.report)
+    if outcome.report.accepted:
+        console.print(f"[green]accepted[/green]  {outcome.folder}")
+    else:
+        console.print(f"[red]refused[/red]  nothing was shipped; the report: {outcome.folder}")
+    console.print(f"report    {outcome.folder / 'report.html'}", soft_wrap=True)
