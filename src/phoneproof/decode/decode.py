@@ -15,7 +15,7 @@ from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract, Decode, Nms
 from phoneproof.core.errors import InvalidInput
 from phoneproof.decode.heads import Heads, canonical_heads, canonical_probabilities
-from phoneproof.decode.nms import best_first, nms
+from phoneproof.decode.nms import best_first, highest, nms
 from phoneproof.decode.results import (
     Classification,
     Detections,
@@ -85,11 +85,12 @@ def decode_heads(
     final: threshold, order, and the best `max_detections`.
     """
     policy = policy or app_policy(contract, binding)
-    found = _candidates(heads, contract, policy)
     if policy.nms is None or binding.nms_in_file:
         most = FINAL_DETECTIONS if policy.nms is None else policy.nms.max_detections
+        found = _candidates(heads, contract, policy, most)
         kept = best_first(found.scores, most)
     else:
+        found = _candidates(heads, contract, policy, policy.nms.pre_top_k)
         kept = nms(heads.boxes[found.anchors], found.scores, found.classes, policy.nms)
     return Detections(
         boxes=to_original(np.ascontiguousarray(heads.boxes[found.anchors[kept]])),
@@ -137,7 +138,8 @@ class _Candidates:
     scores: Float
 
 
-def _candidates(heads: Heads, contract: Contract, policy: Decode) -> _Candidates:
+def _candidates(heads: Heads, contract: Contract, policy: Decode, limit: int) -> _Candidates:
+    """The `limit` best candidates (all, where there are fewer)."""
     scores, named = _named(heads.scores, contract)
     confidence = np.float32(policy.confidence)
     if not len(named):
@@ -148,10 +150,13 @@ def _candidates(heads: Heads, contract: Contract, policy: Decode) -> _Candidates
     anchors = anchors[np.isfinite(heads.boxes[anchors]).all(axis=1)]
     rows = np.ascontiguousarray(scores[anchors])
     if policy.multi_label:
-        row, column = np.divmod(np.flatnonzero(rows > confidence), rows.shape[1])
+        places = np.flatnonzero(rows > confidence)
     else:
-        row, column = np.arange(len(rows)), rows.argmax(axis=1)
-    return _Candidates(anchors=anchors[row], classes=named[column], scores=rows[row, column])
+        places = np.arange(len(rows)) * rows.shape[1] + rows.argmax(axis=1)
+    values = rows.reshape(-1)[places]
+    best = highest(values, limit)
+    row, column = np.divmod(places[best], rows.shape[1])
+    return _Candidates(anchors=anchors[row], classes=named[column], scores=values[best])
 
 
 def _named(scores: Float, contract: Contract) -> tuple[Float, Index]:

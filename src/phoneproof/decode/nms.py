@@ -37,13 +37,18 @@ def nms(boxes: Float, scores: Float, classes: Index, settings: Nms) -> Index:
 
 def best_first(scores: Float, limit: int) -> Index:
     """Indices of the `limit` highest scores, descending; equal scores by index."""
-    chosen = np.arange(len(scores))
-    if len(scores) > limit:
-        cut = np.partition(scores, len(scores) - limit)[len(scores) - limit]
-        above = np.flatnonzero(scores > cut)
-        ties = np.flatnonzero(scores == cut)[: limit - len(above)]
-        chosen = np.sort(np.concatenate([above, ties]))
+    chosen = highest(scores, limit)
     return chosen[np.argsort(-scores[chosen], kind="stable")]
+
+
+def highest(scores: Float, limit: int) -> Index:
+    """Indices of the `limit` highest scores in ascending order; of equal scores the first."""
+    if len(scores) <= limit:
+        return np.arange(len(scores))
+    cut = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+    above = np.flatnonzero(scores > cut)
+    ties = np.flatnonzero(scores == cut)[: limit - len(above)]
+    return np.sort(np.concatenate([above, ties]))
 
 
 def _greedy(boxes: Float, groups: Index, limit: np.float32, most: int) -> list[int]:
