@@ -10,7 +10,7 @@ from typing import Final, Literal
 from phoneproof.core.contract import Task
 from phoneproof.core.errors import ConfigError, InvalidInput
 from phoneproof.data.class_names import read_names
-from phoneproof.data.coco_json import is_coco
+from phoneproof.data.coco_json import coco_names, is_coco
 from phoneproof.data.csv_labels import is_label_csv
 from phoneproof.data.files import ImageFile
 from phoneproof.data.yolo_txt import is_yolo_text, txt_beside, yolo_labels_root
@@ -87,7 +87,7 @@ def _named(root: Path, labels: Path, task: Task) -> Layout:
                 kind="yolo", labels=labels, class_names=_yolo_names(root, labels), reason=reason
             )
         if is_coco(labels):
-            return Layout(kind="coco", labels=labels, reason=reason)
+            return _coco(labels, reason)
     wanted = {
         "classify": "a csv file with the columns file and label",
         "detect": "a folder of YOLO .txt files or a COCO .json file",
@@ -116,7 +116,7 @@ def _detect_layout(root: Path, files: tuple[ImageFile, ...]) -> Layout | None:
     for candidate in _candidates(root, ".json"):
         if is_coco(candidate):
             reason = f"{candidate.name} has images, annotations and categories (COCO)"
-            return Layout(kind="coco", labels=candidate, reason=reason)
+            return _coco(candidate, reason)
     labels_root = yolo_labels_root(root)
     if labels_root is not None:
         reason = "a labels folder beside the images folder (YOLO txt)"
@@ -128,6 +128,10 @@ def _detect_layout(root: Path, files: tuple[ImageFile, ...]) -> Layout | None:
         reason = "a .txt file of boxes beside each image (YOLO txt)"
         return Layout(kind="yolo", class_names=_yolo_names(root, None), reason=reason)
     return None
+
+
+def _coco(labels: Path, reason: str) -> Layout:
+    return Layout(kind="coco", labels=labels, class_names=coco_names(labels), reason=reason)
 
 
 def _candidates(root: Path, suffix: str) -> tuple[Path, ...]:

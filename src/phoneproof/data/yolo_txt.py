@@ -101,7 +101,7 @@ def read_boxes(path: Path) -> tuple[StatedBox, ...]:
 
 def _box(columns: list[str]) -> StatedBox:
     class_number, numbers = float(columns[0]), [float(column) for column in columns[1:]]
-    if class_number < 0 or class_number != int(class_number):
+    if class_number < 0 or not class_number.is_integer():
         raise ValueError(f"{columns[0]!r} is not a class number")
     if len(columns) != _BOX_COLUMNS and (len(columns) < _POLYGON_COLUMNS or len(numbers) % 2):
         raise ValueError(f"{len(columns)} columns, expected 5 (a box) or a polygon's 7, 9, ...")
