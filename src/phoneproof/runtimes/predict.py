@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageItem
-from phoneproof.core.errors import InvalidInput
+from phoneproof.core.errors import InvalidInput, PhoneproofError
 from phoneproof.core.events import Progress, silent
 from phoneproof.decode.decode import decode, decode_heads, metric_policy
 from phoneproof.decode.heads import canonical_heads, canonical_roles, heads_as_roles
@@ -182,15 +182,12 @@ class Predictor:
     def _read(self, item: ImageItem) -> _Ready:
         try:
             rgb = read_image(item.path, self._contract.image)
-        except InvalidInput as error:
+            prepared = self._preprocessor.prepare(rgb)
+        except PhoneproofError as error:
             raise InvalidInput(
-                f"image {item.name} cannot be read",
-                found=error.found or error.failed,
-                next_step="restore or remove the image, then start again",
+                f"image {item.name} cannot be used",
+                found=f"{error.failed}: {error.found}" if error.found else error.failed,
+                next_step=error.next_step or "restore or remove the image, then start again",
             ) from error
-        return _Ready(
-            item=item,
-            height=rgb.shape[0],
-            width=rgb.shape[1],
-            prepared=self._preprocessor.prepare(rgb),
-        )
+        height, width = rgb.shape[:2]
+        return _Ready(item=item, height=height, width=width, prepared=prepared)
