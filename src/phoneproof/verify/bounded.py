@@ -1,0 +1,268 @@
+"""Bounded checks: every image within a tolerance, no statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phoneproof.core.check import Check, Worst
+from phoneproof.core.contract import Contract
+from phoneproof.core.errors import VerificationFailed
+from phoneproof.decode.results import Detections
+from phoneproof.verify.evidence import ImageValue, Setting, bounded_check, worst_images
+from phoneproof.verify.limits import Limits
+from phoneproof.verify.matching import (
+    UNMATCHED,
+    corner_distance,
+    iou,
+    match_one_to_one,
+    same_class,
+)
+
+IDENTICAL_SNR_DB: Final = 300.0
+"""Stands for "no noise at all": twice the 53 bits of a double is 319 dB, and JSON knows no inf."""
+
+PROBABILITY_ROLES: Final = frozenset({"probabilities", "scores", "objectness"})
+"""Roles whose values are in 0..1, so that an absolute difference means something."""
+
+NMS_TIE_IOU: Final = 0.01
+"""A box whose IoU with a neighbour is this close to the NMS limit may be kept by one runtime and
+suppressed by another: float32 moves a corner by 1e-2 pixels at most, an IoU by well under .01."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoleRow:
+    """One output of one image. peak: the baseline's largest magnitude; snr_db within +-300."""
+
+    name: str
+    sha256: str
+    role: str
+    max_abs: float
+    peak: float
+    snr_db: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgreementRow:
+    """Detections of one image: matched pairs, items without a partner, and excused items."""
+
+    name: str
+    sha256: str
+    matched: int
+    missing: int
+    extra: int
+    ties: int
+
+
+def compare_roles(
+    name: str,
+    sha256: str,
+    baseline: Mapping[str, NDArray[Any]],
+    candidate: Mapping[str, NDArray[Any]],
+) -> tuple[RoleRow, ...]:
+    """Differences of every output of one image.
+
+    Raises:
+        VerificationFailed: the candidate's outputs have other names or shapes.
+    """
+    expected = {role: array.shape for role, array in baseline.items()}
+    found = {role: array.shape for role, array in candidate.items()}
+    if expected != found:
+        raise VerificationFailed(
+            "the artifact's outputs are not those of the baseline",
+            found=f"baseline {_shapes(expected)}; artifact {_shapes(found)}",
+            next_step="check the artifact's binding: output names, order, axes and slices",
+        )
+    return tuple(
+        _role_row(name, sha256, role, baseline[role], candidate[role]) for role in baseline
+    )
+
+
+def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{role} {list(shape)}" for role, shape in shapes.items())
+
+
+def _role_row(
+    name: str, sha256: str, role: str, baseline: NDArray[Any], candidate: NDArray[Any]
+) -> RoleRow:
+    b = np.asarray(baseline, np.float64)
+    c = np.asarray(candidate, np.float64)
+    with np.errstate(invalid="ignore"):
+        # Equal infinities (a masked logit) differ by nothing; a NaN differs by infinity.
+        difference = np.where(b == c, 0.0, np.abs(b - c))
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    peak = float(np.abs(b[np.isfinite(b)]).max(initial=0.0))
+    return RoleRow(
+        name=name,
+        sha256=sha256,
+        role=role,
+        max_abs=float(difference.max(initial=0.0)),
+        peak=peak,
+        snr_db=_snr_db(b, difference),
+    )
+
+
+def _snr_db(signal: NDArray[np.float64], noise: NDArray[np.float64]) -> float:
+    """10 log10 of signal power over noise power, both summed over the output of one image."""
+    noise_power = float(np.square(noise).sum())
+    signal_power = float(np.square(signal[np.isfinite(signal)]).sum())
+    if noise_power == 0.0:
+        return IDENTICAL_SNR_DB
+    if signal_power == 0.0 or not np.isfinite(noise_power):
+        return -IDENTICAL_SNR_DB
+    decibels = 10.0 * float(np.log10(signal_power) - np.log10(noise_power))
+    return max(-IDENTICAL_SNR_DB, min(IDENTICAL_SNR_DB, decibels))
+
+
+def role_checks(setting: Setting, rows: Sequence[RoleRow], limits: Limits) -> list[Check]:
+    """max_abs and snr_db of every output; none where outputs were not kept."""
+    checks: list[Check] = []
+    for role in dict.fromkeys(row.role for row in rows):
+        of_role = [row for row in rows if row.role == role]
+        checks.append(_max_abs_check(setting, role, of_role, limits))
+        checks.append(_snr_check(setting, role, of_role, limits))
+    return checks
+
+
+def _max_abs_check(setting: Setting, role: str, rows: list[RoleRow], limits: Limits) -> Check:
+    absolute = role in PROBABILITY_ROLES
+    scale = 1.0 if absolute else max((row.peak for row in rows), default=0.0) or 1.0
+    method = "largest absolute difference over all values and images"
+    return bounded_check(
+        setting,
+        "max_abs",
+        max(row.max_abs for row in rows) / scale,
+        limits.max_abs if absolute else limits.max_abs_relative,
+        n=len(rows),
+        slice_=role,
+        method=method if absolute else f"{method}, relative to the largest magnitude {scale:.6g}",
+        worst=_worst_roles(rows, scale),
+    )
+
+
+def _worst_roles(rows: Sequence[RoleRow], scale: float) -> tuple[Worst, ...]:
+    return worst_images(
+        ImageValue(name=row.name, sha256=row.sha256, value=row.max_abs / scale) for row in rows
+    )
+
+
+def _snr_check(setting: Setting, role: str, rows: list[RoleRow], limits: Limits) -> Check:
+    return bounded_check(
+        setting,
+        "snr_db",
+        min(row.snr_db for row in rows),
+        limits.snr_db,
+        n=len(rows),
+        direction="min",
+        unit="dB",
+        slice_=role,
+        method="10 log10(signal power / noise power) of the worst image; 300 dB: identical",
+        worst=worst_images(
+            (ImageValue(name=r.name, sha256=r.sha256, value=r.snr_db) for r in rows), lowest=True
+        ),
+    )
+
+
+def hub_checks(setting: Setting, rows: Sequence[RoleRow], limits: Limits) -> list[Check]:
+    """The capture gate: one hub_equivalence check per output."""
+    checks: list[Check] = []
+    for role in dict.fromkeys(row.role for row in rows):
+        of_role = [row for row in rows if row.role == role]
+        scale = max(row.peak for row in of_role) or 1.0
+        checks.append(
+            bounded_check(
+                setting,
+                "hub_equivalence",
+                max(row.max_abs for row in of_role) / scale,
+                limits.hub_equivalence,
+                n=len(of_role),
+                slice_=role,
+                method=f"largest difference relative to the largest magnitude {scale:.6g}",
+                worst=_worst_roles(of_role, scale),
+            )
+        )
+    return checks
+
+
+def compare_boxes(
+    name: str,
+    sha256: str,
+    baseline: Detections,
+    candidate: Detections,
+    baseline_metric: Detections | None,
+    contract: Contract,
+    limits: Limits,
+) -> AgreementRow:
+    """Whether two models show the same boxes on one image.
+
+    Ties are items without a partner that the baseline itself decides by a hair: a score within
+    twice the tolerance of the threshold, or an IoU with a neighbour beside the NMS limit.
+    """
+    distance = corner_distance(baseline.boxes, candidate.boxes)
+    near = same_class(baseline, candidate) & (distance <= limits.box_pixels)
+    columns = match_one_to_one(distance, near)
+    lost = np.flatnonzero(columns == UNMATCHED)
+    extra = np.setdiff1d(np.arange(len(candidate.scores)), columns)
+    neighbours = baseline_metric if baseline_metric is not None else baseline
+    lost_ties = int(_is_tie(baseline, lost, neighbours, contract, limits).sum())
+    extra_ties = int(_is_tie(candidate, extra, neighbours, contract, limits).sum())
+    return AgreementRow(
+        name=name,
+        sha256=sha256,
+        matched=len(columns) - len(lost),
+        missing=len(lost) - lost_ties,
+        extra=len(extra) - extra_ties,
+        ties=lost_ties + extra_ties,
+    )
+
+
+def _is_tie(
+    detections: Detections,
+    items: NDArray[np.int64],
+    neighbours: Detections,
+    contract: Contract,
+    limits: Limits,
+) -> NDArray[np.bool_]:
+    decode = contract.decode
+    if decode is None:
+        return np.zeros(len(items), np.bool_)
+    clearance = 2.0 * limits.probability_tolerance
+    tie = np.abs(detections.scores[items].astype(np.float64) - decode.confidence) < clearance
+    if decode.nms is not None and len(neighbours.scores):
+        overlap = iou(detections.boxes[items], neighbours.boxes)
+        if not decode.nms.class_agnostic:
+            overlap[detections.classes[items][:, None] != neighbours.classes[None]] = 0.0
+        tie |= (np.abs(overlap - decode.nms.iou) < NMS_TIE_IOU).any(axis=1)
+    return np.asarray(tie, np.bool_)
+
+
+def box_agreement_check(setting: Setting, rows: Sequence[AgreementRow], limits: Limits) -> Check:
+    """Share of boxes, of either model, that have their partner in the other."""
+    matched = sum(row.matched for row in rows)
+    n = matched + sum(row.missing + row.extra for row in rows)
+    return bounded_check(
+        setting,
+        "box_agreement",
+        matched / n if n else 1.0,
+        limits.box_agreement,
+        n=n,
+        direction="min",
+        ties=sum(row.ties for row in rows),
+        method="boxes under the app's decode, matched one to one within the class, every "
+        f"coordinate within {limits.box_pixels:g} px",
+        hint="" if n else "no detection on any image: add images that show the objects",
+        worst=worst_images(
+            ImageValue(
+                name=row.name,
+                sha256=row.sha256,
+                value=float(row.missing + row.extra),
+                note=f"{row.missing} missing, {row.extra} extra",
+            )
+            for row in rows
+            if row.missing + row.extra
+        ),
+    )

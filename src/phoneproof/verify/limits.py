@@ -1,0 +1,75 @@
+"""Every limit of ``[checks]``, with its default by precision."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from phoneproof.core import tolerances
+from phoneproof.core.binding import Precision
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a user accepts. Null: the check is shown and does not gate.
+
+    Bounded (every image):
+        max_abs: largest difference of a probability or score, absolute.
+        max_abs_relative: largest difference of any other output, relative to the largest
+            magnitude of the baseline's.
+        snr_db: least signal-to-noise ratio of an output, decibels.
+        top1_agreement, box_agreement: least share of items that agree (0..1).
+        box_pixels: how far a corner of an agreeing box may lie, pixels of the original.
+        hub_equivalence: the capture gate; difference relative to the largest magnitude.
+    Margin (loss at most this, raw numbers: .01 is one point):
+        top1_drop, map50_95_drop, small_recall_drop, score_shift, lost_share.
+    size_ratio: largest artifact size relative to the baseline's.
+    undecided: whether an undecided check may be accepted (see `verdicts.accepted`).
+    """
+
+    max_abs: float | None = None
+    max_abs_relative: float | None = None
+    snr_db: float | None = None
+    top1_agreement: float | None = None
+    box_agreement: float | None = None
+    box_pixels: float = tolerances.FLOAT_BOX_PIXELS
+    hub_equivalence: float = tolerances.HUB_RELATIVE
+    top1_drop: float | None = tolerances.TOP1_DROP
+    map50_95_drop: float | None = tolerances.MAP_DROP
+    small_recall_drop: float | None = tolerances.SMALL_RECALL_DROP
+    score_shift: float | None = tolerances.SCORE_SHIFT
+    lost_share: float | None = tolerances.LOST_SHARE
+    size_ratio: float | None = None
+    undecided: Literal["accept", "fail"] = "accept"
+
+    @property
+    def probability_tolerance(self) -> float:
+        """What a probability may move without meaning anything; ties are judged by twice this."""
+        return self.max_abs or 0.0
+
+
+FLOAT32_LIMITS = Limits(
+    max_abs=tolerances.FLOAT32_PROBABILITY,
+    max_abs_relative=tolerances.FLOAT32_RAW_RELATIVE,
+    snr_db=tolerances.FLOAT32_SNR_DB,
+    top1_agreement=1.0,
+    box_agreement=1.0,
+)
+FLOAT16_LIMITS = Limits(
+    max_abs=tolerances.FLOAT16_PROBABILITY,
+    snr_db=tolerances.FLOAT16_SNR_DB,
+    top1_agreement=1.0,
+    box_agreement=1.0,
+)
+"""max_abs_relative is shown only: 11 bits of a 640-pixel coordinate of a background anchor say
+nothing that the boxes an app sees (box_agreement) and the SNR do not say better."""
+
+QUANTIZED_LIMITS = Limits()
+"""Integer arithmetic moves every output: only losses are judged, by margins."""
+
+
+def limits_for(precision: Precision) -> Limits:
+    """The defaults of a precision; a user's values replace them (`msgspec.structs.replace`)."""
+    if precision == "float32":
+        return FLOAT32_LIMITS
+    return FLOAT16_LIMITS if precision == "float16" else QUANTIZED_LIMITS

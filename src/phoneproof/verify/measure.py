@@ -1,0 +1,271 @@
+"""The entry the pipeline calls: two models' predictions of the same images in, checks out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Final
+
+from phoneproof.core.binding import Precision
+from phoneproof.core.check import Check
+from phoneproof.core.contract import Contract
+from phoneproof.core.dataset import ImageItem, ImageSet
+from phoneproof.core.errors import VerificationFailed
+from phoneproof.decode.results import Classification, Detections
+from phoneproof.runtimes.predict import Prediction
+from phoneproof.verify.bounded import (
+    AgreementRow,
+    RoleRow,
+    box_agreement_check,
+    compare_boxes,
+    compare_roles,
+    hub_checks,
+    role_checks,
+)
+from phoneproof.verify.classification_metrics import (
+    ClassRow,
+    accuracy_checks,
+    compare_classes,
+    probability_shift_check,
+    top1_agreement_check,
+)
+from phoneproof.verify.detection_metrics import DetectionRow, detection_checks, truth_of
+from phoneproof.verify.distribution import (
+    ScoreRow,
+    compare_scores,
+    lost_share_check,
+    score_shift_check,
+)
+from phoneproof.verify.evidence import Setting, bounded_check
+from phoneproof.verify.limits import FLOAT32_LIMITS, Limits
+
+MAX_PAIRS: Final = 2000
+"""Score pairs kept for the report's plot: more points than a plot can show help nobody."""
+
+Triple = tuple[ImageItem, Prediction, Prediction]
+Pairs = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """Checks, and (baseline, candidate) scores of matched results for the confidence plot."""
+
+    checks: tuple[Check, ...]
+    scores: Pairs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Rows:
+    """Small records of every image, filled while both sequences stream by."""
+
+    roles: list[RoleRow] = field(default_factory=list)
+    classes: list[ClassRow] = field(default_factory=list)
+    agreement: list[AgreementRow] = field(default_factory=list)
+    scores: list[ScoreRow] = field(default_factory=list)
+    detections: list[DetectionRow] = field(default_factory=list)
+
+
+def measure(
+    *,
+    baseline: Iterable[Prediction],
+    candidate: Iterable[Prediction],
+    images: ImageSet,
+    contract: Contract,
+    precision: Precision,
+    limits: Limits,
+    runtime: str,
+    device: str,
+    baseline_bytes: int | None = None,
+    candidate_bytes: int | None = None,
+) -> tuple[Check, ...]:
+    """All checks of one artifact against the baseline. See `measurement`."""
+    return measurement(
+        baseline=baseline,
+        candidate=candidate,
+        images=images,
+        contract=contract,
+        precision=precision,
+        limits=limits,
+        runtime=runtime,
+        device=device,
+        baseline_bytes=baseline_bytes,
+        candidate_bytes=candidate_bytes,
+    ).checks
+
+
+def measurement(
+    *,
+    baseline: Iterable[Prediction],
+    candidate: Iterable[Prediction],
+    images: ImageSet,
+    contract: Contract,
+    precision: Precision,
+    limits: Limits,
+    runtime: str,
+    device: str,
+    baseline_bytes: int | None = None,
+    candidate_bytes: int | None = None,
+) -> Measurement:
+    """Compare two models image by image; memory grows by small records only.
+
+    Args:
+        baseline, candidate: predictions of `images`, in their order. Outputs (`roles`) are
+            compared on the images where both kept them.
+        images: with labels on every image the metrics are measured too, else left out.
+        precision: float32 and float16 are held to agreement; a looser one only where `limits`
+            say so.
+        baseline_bytes, candidate_bytes: file sizes; null leaves size_ratio out.
+
+    Raises:
+        VerificationFailed: the candidate's outputs have other names or shapes, or a float step
+            has no outputs to compare.
+        RuntimeError: the sequences are not predictions of `images` (a bug of the caller).
+    """
+    rows = _Rows()
+    for triple in _in_step(baseline, candidate, images):
+        _compare(rows, triple, contract, limits)
+    if precision in ("float32", "float16") and not rows.roles:
+        raise VerificationFailed(
+            "no outputs to compare",
+            found=f"predictions of {len(images.items)} image(s), none with its outputs kept",
+            next_step="keep the outputs of some images when predicting",
+        )
+    setting = Setting(dataset=images.ref, runtime=runtime, device=device)
+    checks = [
+        *role_checks(setting, rows.roles, limits),
+        *_task_checks(setting, rows, images, contract, limits),
+        *_size_checks(setting, limits, baseline_bytes, candidate_bytes),
+    ]
+    return Measurement(checks=tuple(checks), scores=_score_pairs(rows))
+
+
+def hub_equivalence(
+    baseline: Iterable[Prediction],
+    hub: Iterable[Prediction],
+    *,
+    images: ImageSet,
+    contract: Contract,
+    limits: Limits = FLOAT32_LIMITS,
+    runtime: str = "hub",
+    device: str = "cpu",
+) -> tuple[Check, ...]:
+    """The capture gate: the hub program against the source's own runtime, both float32.
+
+    Every output within `limits.hub_equivalence` of its largest magnitude, and the same results
+    on every image.
+    """
+    rows = _Rows()
+    for triple in _in_step(baseline, hub, images):
+        _compare(rows, triple, contract, limits)
+    if not rows.roles:
+        raise VerificationFailed(
+            "the hub program cannot be compared with the source",
+            found="no image with its outputs kept",
+            next_step="keep the outputs of some images when predicting",
+        )
+    setting = Setting(dataset=images.ref, runtime=runtime, device=device)
+    checks = hub_checks(setting, rows.roles, limits)
+    if contract.task == "classify":
+        checks.append(top1_agreement_check(setting, rows.classes, limits))
+    elif contract.task == "detect":
+        checks.append(box_agreement_check(setting, rows.agreement, limits))
+    return tuple(checks)
+
+
+def _in_step(
+    baseline: Iterable[Prediction], candidate: Iterable[Prediction], images: ImageSet
+) -> Iterator[Triple]:
+    for item, before, after in zip_longest(images.items, baseline, candidate):
+        if item is None or before is None or after is None:
+            raise RuntimeError("predictions and images differ in number")
+        if not item.sha256 == before.sha256 == after.sha256:
+            raise RuntimeError(
+                f"predictions are not of the same image: {item.name} {item.sha256[:12]}, "
+                f"baseline {before.name} {before.sha256[:12]}, "
+                f"candidate {after.name} {after.sha256[:12]}"
+            )
+        yield item, before, after
+
+
+def _compare(rows: _Rows, triple: Triple, contract: Contract, limits: Limits) -> None:
+    item, before, after = triple
+    if before.roles is not None and after.roles is not None:
+        rows.roles.extend(compare_roles(item.name, item.sha256, before.roles, after.roles))
+    first, second = before.app, after.app
+    if isinstance(first, Classification) and isinstance(second, Classification):
+        rows.classes.append(
+            compare_classes(item.name, item.sha256, first, second, item.label, contract)
+        )
+    elif isinstance(first, Detections) and isinstance(second, Detections):
+        _compare_detections(rows, triple, first, second, contract, limits)
+
+
+def _compare_detections(
+    rows: _Rows,
+    triple: Triple,
+    first: Detections,
+    second: Detections,
+    contract: Contract,
+    limits: Limits,
+) -> None:
+    item, before, after = triple
+    wide = before.metric if isinstance(before.metric, Detections) else first
+    wide_after = after.metric if isinstance(after.metric, Detections) else second
+    rows.agreement.append(
+        compare_boxes(item.name, item.sha256, first, second, wide, contract, limits)
+    )
+    rows.scores.append(
+        compare_scores(item.name, item.sha256, first, wide_after, _confidence(contract))
+    )
+    if item.boxes is not None and before.metric is not None and after.metric is not None:
+        rows.detections.append(
+            DetectionRow(
+                name=item.name,
+                sha256=item.sha256,
+                truth=truth_of(item, before.height, before.width),
+                baseline=wide,
+                candidate=wide_after,
+            )
+        )
+
+
+def _confidence(contract: Contract) -> float:
+    return contract.decode.confidence if contract.decode is not None else 0.0
+
+
+def _task_checks(
+    setting: Setting, rows: _Rows, images: ImageSet, contract: Contract, limits: Limits
+) -> list[Check]:
+    if contract.task == "classify":
+        return [
+            top1_agreement_check(setting, rows.classes, limits),
+            *accuracy_checks(setting, rows.classes, limits),
+            probability_shift_check(setting, rows.classes, limits),
+        ]
+    if contract.task == "detect":
+        complete = len(rows.detections) == len(images.items)
+        return [
+            box_agreement_check(setting, rows.agreement, limits),
+            *(detection_checks(setting, rows.detections, limits) if complete else ()),
+            score_shift_check(setting, rows.scores, limits),
+            lost_share_check(setting, rows.scores, _confidence(contract), limits),
+        ]
+    return []
+
+
+def _size_checks(
+    setting: Setting, limits: Limits, baseline_bytes: int | None, candidate_bytes: int | None
+) -> list[Check]:
+    if not baseline_bytes or candidate_bytes is None:
+        return []
+    ratio = candidate_bytes / baseline_bytes
+    return [bounded_check(setting, "size_ratio", ratio, limits.size_ratio, n=1)]
+
+
+def _score_pairs(rows: _Rows) -> Pairs:
+    """At most MAX_PAIRS pairs, evenly thinned, in the order of the images."""
+    pairs = [pair for row in rows.scores for pair in row.pairs]
+    pairs.extend((row.baseline_score, row.candidate_score) for row in rows.classes)
+    step = max(1, -(-len(pairs) // MAX_PAIRS))
+    return tuple(pairs[::step])

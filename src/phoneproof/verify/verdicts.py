@@ -1,0 +1,37 @@
+"""When an artifact is accepted: it ships, and the repair ladder stops."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from phoneproof.core.check import Check, CheckName, artifact_verdict
+from phoneproof.verify.limits import Limits
+
+DISTRIBUTION: Final[frozenset[CheckName]] = frozenset({"score_shift", "lost_share"})
+AGREEMENT: Final[frozenset[CheckName]] = frozenset({"box_agreement", "top1_agreement"})
+
+
+def accepted(checks: tuple[Check, ...], limits: Limits) -> bool:
+    """Whether the checks allow the artifact to ship.
+
+    Passed; or nothing failed, every undecided margin check has its estimate inside the margin,
+    and all exact, bounded and distribution checks passed. A distribution check that is undecided
+    for want of detections counts as passed where a gating agreement check passed: then every
+    result is known to be the same, one by one. ``undecided = "fail"`` demands that all passed.
+    """
+    gating = tuple(check for check in checks if check.gating)
+    verdict = artifact_verdict(gating)
+    if verdict != "undecided" or limits.undecided == "fail":
+        return verdict == "pass"
+    agreed = any(check.name in AGREEMENT and check.verdict == "pass" for check in gating)
+    return all(check.verdict == "pass" or _tolerable(check, agreed) for check in gating)
+
+
+def _tolerable(check: Check, agreed: bool) -> bool:
+    """Whether an undecided check may stand."""
+    if check.kind != "margin" or (check.name in DISTRIBUTION and not agreed):
+        return False
+    if check.value is None or check.limit is None:
+        return check.name in DISTRIBUTION and check.n == 0
+    loss = abs(check.value) if check.name == "score_shift" else check.value
+    return loss <= check.limit
