@@ -42,6 +42,8 @@ class Crop(SchemaType, frozen=True, kw_only=True, tag_field="op", tag="crop"):
     fraction: both sides times this (0..1]. aspect: the largest rectangle of width / height equal
     to this. size: [height, width]; the image must be at least as large.
     `round` applies to the offset of a centred crop and, for fraction and aspect, to the sides.
+    A centred fraction leaves out ``round((side - side * fraction) / 2)`` pixels at both ends and
+    keeps the rest, as ``tf.image.central_crop`` (floor) does.
     """
 
     fraction: float | None = None
