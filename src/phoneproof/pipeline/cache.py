@@ -15,6 +15,7 @@ import errno
 import fcntl
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class StepCache:
         pool: WorkerPool,
         listener: Listener,
         *,
+        workers: int = 1,
         timeout: float = STEP_TIMEOUT_SECONDS,
     ) -> None:
         self._steps = workspace / "steps"
@@ -45,6 +47,7 @@ class StepCache:
         self._pool = pool
         self._listener = listener
         self._timeout = timeout
+        self._slots = threading.BoundedSemaphore(workers)
         with storage_errors(workspace):
             for folder in (self._steps, self._work, self._logs):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -62,9 +65,10 @@ class StepCache:
             self._listener(Event(step=step.name, state="cached"))
             record = parse((folder / "step.json").read_bytes(), StepRecord, what="step record")
             return StepResult(folder=folder, record=record, cached=True)
-        self._listener(Event(step=step.name, state="started"))
         try:
-            record = self._make(step, key, folder)
+            with self._slots:
+                self._listener(Event(step=step.name, state="started"))
+                record = self._make(step, key, folder)
         except PhoneproofError as error:
             self._listener(Event(step=step.name, state="failed", message=error.failed))
             raise

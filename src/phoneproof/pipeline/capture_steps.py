@@ -13,6 +13,7 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Progress
 from phoneproof.core.json_format import pretty_bytes
+from phoneproof.core.tensors import TensorSpec
 from phoneproof.pipeline.prediction import RAW_BUDGET_BYTES, raw_image_count, write_run
 
 HUB_FILE = "hub.pt2"
@@ -56,10 +57,11 @@ class InspectStep:
 
 
 class HubInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Which importer made the hub, and how many there are."""
+    """Which importer made the hub, which there are, and the outputs the program has."""
 
     importer: str
     importers: tuple[str, ...]
+    outputs: tuple[TensorSpec, ...]
     sha256: str
 
 
@@ -89,18 +91,25 @@ class HubStep:
         from phoneproof.capture.base import SOURCES
         from phoneproof.capture.hub import hub_tensors
         from phoneproof.core.artifact import file_sha256
-        from phoneproof.runtimes.backends.hub import save_hub
+        from phoneproof.runtimes.backends.hub import output_shapes, save_hub
 
         del progress
         importers = SOURCES.load(self.source.format).importers(
             self.source.path, size=self.size, batch=self.batch
         )
         name, export = importers[self.importer]
-        inputs, outputs = hub_tensors(self.inspection, size=self.size, batch=self.batch)
-        save_hub(export(), output / HUB_FILE, inputs, outputs)
+        program = export()
+        inputs, outputs = hub_tensors(
+            self.inspection,
+            size=self.size,
+            batch=self.batch,
+            output_shapes=output_shapes(program),
+        )
+        save_hub(program, output / HUB_FILE, inputs, outputs)
         info = HubInfo(
             importer=name,
             importers=tuple(other for other, _ in importers),
+            outputs=outputs,
             sha256=file_sha256(output / HUB_FILE),
         )
         (output / "hub.json").write_bytes(pretty_bytes(info))
@@ -131,6 +140,7 @@ class BaselineStep:
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``predictions/`` and ``runtime.json``."""
         from phoneproof.capture.base import SOURCES
+        from phoneproof.capture.hub import with_shapes
 
         height, width = self.contract.image.size
         session = SOURCES.load(self.source.format).open(
@@ -141,7 +151,7 @@ class BaselineStep:
             session,
             runtime=(self.source.format, "source runtime", "cpu"),
             contract=self.contract,
-            binding=self.binding,
+            binding=with_shapes(self.binding, session.outputs),
             images=self.images,
             raw_count=raw_image_count(self.binding),
             progress=progress,

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from phoneproof.core.binding import Binding, Format, Layout, Precision
-from phoneproof.core.capture import Inspection
+from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.pipeline.capture_steps import Source
-from phoneproof.verify.limits import Limits
+from phoneproof.pipeline.config_types import ChecksConfig
+from phoneproof.verify.limits import Limits, limits_for
 
 TARGET_LAYOUT: dict[Format, Layout] = {"onnx": "NCHW", "tflite": "NHWC"}
 """What each format's users expect (DESIGN section 8)."""
@@ -46,6 +49,14 @@ class BuildRequest:
     images: ImageSet
     dataset_kind: str
     artifacts: tuple[ArtifactRequest, ...]
-    limits: Limits = field(default_factory=Limits)
+    checks: ChecksConfig = field(default_factory=ChecksConfig)
+    hazards: tuple[Hazard, ...] = ()
     golden: tuple[Path, ...] = ()
     destination: Path
+
+    def limits_for(self, precision: Precision) -> Limits:
+        """The precision's default limits under what ``[checks]`` says."""
+        given = {name: getattr(self.checks, name) for name in self.checks.__struct_fields__}
+        return msgspec.structs.replace(
+            limits_for(precision), **{name: v for name, v in given.items() if v is not None}
+        )

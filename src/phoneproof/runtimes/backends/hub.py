@@ -98,6 +98,13 @@ def load_hub(path: Path) -> tuple[ExportedProgram, HubTensors]:
     return program, parse(record, HubTensors, what=f"{_RECORD} in {path.name}")
 
 
+def output_shapes(program: ExportedProgram) -> tuple[tuple[int, ...], ...]:
+    """Shapes of the program's outputs, in its order, read from the graph without running it."""
+    wanted = program.graph_signature.user_outputs
+    by_name = {node.name: node for node in program.graph.nodes}
+    return tuple(tuple(by_name[str(name)].meta["val"].shape) for name in wanted)
+
+
 def _require_own(path: Path) -> None:
     """Loading an archive unpickles parts of it: refuse what was not written here."""
     try:

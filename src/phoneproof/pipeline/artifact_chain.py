@@ -1,0 +1,182 @@
+"""From the hub to judged artifacts: convert, optimise, run, measure, and locate what failed."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from phoneproof.core.binding import Format
+from phoneproof.core.check import Check, Verdict, artifact_verdict
+from phoneproof.core.dataset import ImageItem, ImageSet
+from phoneproof.core.report import Divergence
+from phoneproof.pipeline.artifact_steps import (
+    ConvertStep,
+    MadeArtifact,
+    OptimizeStep,
+    PredictStep,
+    made_artifact,
+)
+from phoneproof.pipeline.gate import Hub
+from phoneproof.pipeline.judge_steps import (
+    DivergeStep,
+    Measured,
+    MeasureStep,
+    divergence,
+    measured,
+)
+from phoneproof.pipeline.request import ArtifactRequest, BuildRequest
+from phoneproof.pipeline.step import StepResult
+from phoneproof.pipeline.workshop import Workshop
+from phoneproof.verify.verdicts import accepted
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedArtifact:
+    """An artifact with its run, its checks and what they mean."""
+
+    made: MadeArtifact
+    run: Path
+    measured: Measured
+    accepted: bool
+    divergence: Divergence | None
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Everything measured of it."""
+        return self.measured.checks
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of its worst gating check."""
+        return artifact_verdict(self.checks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactChain:
+    """Everything that follows from one hub, each piece begun as early as it can be."""
+
+    request: BuildRequest
+    workshop: Workshop
+    hub: Hub
+    baseline: Future[StepResult]
+
+    def start(self) -> tuple[Future[JudgedArtifact], ...]:
+        """Begin all requested artifacts; futures in the order of the request."""
+        parents = {
+            wanted.format: self.workshop.call(partial(self._convert, wanted))
+            for wanted in self._float32_requests()
+        }
+        return tuple(
+            self.workshop.call(partial(self._finish, wanted, parents[wanted.format]))
+            for wanted in self.request.artifacts
+        )
+
+    def _float32_requests(self) -> tuple[ArtifactRequest, ...]:
+        """One float32 file a format: requested itself, or the parent of what is."""
+        by_format: dict[Format, ArtifactRequest] = {}
+        for wanted in self.request.artifacts:
+            by_format.setdefault(wanted.format, wanted)
+        return tuple(by_format.values())
+
+    def _convert(self, wanted: ArtifactRequest) -> MadeArtifact:
+        step = ConvertStep(
+            format=wanted.format,
+            hub=self.hub.path,
+            hub_sha256=self.hub.info.sha256,
+            contract=self.request.contract,
+            binding=self.hub.binding,
+            layout=wanted.layout,
+            opset=wanted.opset,
+        )
+        result = self.workshop.cache.result(step)
+        return made_artifact(
+            result, requested="float32", parent=self.hub.info.sha256, step=step.name
+        )
+
+    def _finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
+        made = parent.result()
+        if wanted.precision != "float32":
+            made = self._optimize(wanted, made)
+        return self._judge(made)
+
+    def _optimize(self, wanted: ArtifactRequest, parent: MadeArtifact) -> MadeArtifact:
+        step = OptimizeStep(
+            optimizer=wanted.id,
+            artifact=parent.path,
+            artifact_sha256=parent.artifact.sha256,
+            contract=self.request.contract,
+            binding=parent.artifact.binding,
+        )
+        result = self.workshop.cache.result(step)
+        return made_artifact(
+            result,
+            requested=wanted.precision,
+            parent=parent.artifact.sha256,
+            step=step.name,
+        )
+
+    def _judge(self, made: MadeArtifact) -> JudgedArtifact:
+        artifact = made.artifact
+        limits = self.request.limits_for(artifact.precision)
+        run = self.workshop.cache.result(
+            PredictStep(
+                label=artifact.id,
+                format=artifact.format,
+                path=made.path,
+                sha256=artifact.sha256,
+                contract=self.request.contract,
+                binding=artifact.binding,
+                images=self.request.images,
+            )
+        )
+        result = self.workshop.cache.result(
+            MeasureStep(
+                label=artifact.id,
+                baseline=self.baseline.result().folder,
+                candidate=run.folder,
+                images=self.request.images,
+                contract=self.request.contract,
+                precision=artifact.precision,
+                limits=limits,
+                baseline_bytes=self.request.inspection.bytes,
+                candidate_bytes=artifact.bytes,
+            )
+        )
+        found = measured(result.folder)
+        refused = artifact_verdict(found.checks) == "fail"
+        return JudgedArtifact(
+            made=made,
+            run=run.folder,
+            measured=found,
+            accepted=accepted(found.checks, limits),
+            divergence=self._locate(made, found) if refused else None,
+        )
+
+    def _locate(self, made: MadeArtifact, found: Measured) -> Divergence | None:
+        artifact = made.artifact
+        result = self.workshop.cache.result(
+            DivergeStep(
+                label=artifact.id,
+                hub=self.hub.path,
+                hub_sha256=self.hub.info.sha256,
+                hub_binding=self.hub.binding,
+                format=artifact.format,
+                artifact=made.path,
+                artifact_sha256=artifact.sha256,
+                binding=artifact.binding,
+                contract=self.request.contract,
+                image=worst_image(self.request.images, found.checks),
+            )
+        )
+        return divergence(result.folder)
+
+
+def worst_image(images: ImageSet, checks: tuple[Check, ...]) -> ImageItem:
+    """The worst image of the first failed gating check that names one; else the first image."""
+    by_hash = {item.sha256: item for item in images.items}
+    for check in checks:
+        if check.gating and check.verdict == "fail" and check.worst:
+            return by_hash[check.worst[0].sha256]
+    return images.items[0]

@@ -1,0 +1,79 @@
+"""One build: gate the capture, make and judge every artifact, write the bundle or the refusal."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from phoneproof.core.events import Listener, silence
+from phoneproof.core.report import Report
+from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
+from phoneproof.pipeline.config_types import Config, TargetName
+from phoneproof.pipeline.gate import GateResult, make_hub, pass_gate, start_baseline
+from phoneproof.pipeline.prepare import prepare
+from phoneproof.pipeline.request import BuildRequest
+from phoneproof.pipeline.shipping import ship
+from phoneproof.pipeline.workshop import Workshop, open_workshop
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOutcome:
+    """The report, and the folder it lies in: the bundle, or the report of a refusal."""
+
+    report: Report
+    folder: Path
+
+
+def build(
+    config: Config,
+    *,
+    workspace: Path,
+    targets: tuple[TargetName, ...] = (),
+    listener: Listener = silence,
+) -> BuildOutcome:
+    """Everything from a configuration to a bundle.
+
+    Args:
+        workspace: where the cache lies; finished steps are kept there whatever happens.
+        targets: only these of the configured targets; empty means all.
+        listener: hears what happens.
+
+    Returns:
+        An outcome whose report says whether the artifacts are accepted; a refused build writes
+        its report beside where the bundle would be, and no artifact.
+
+    Raises:
+        PhoneproofError: bad input or configuration, or a step that broke.
+    """
+    started = time.monotonic()
+    with open_workshop(workspace, listener) as workshop:
+        request = prepare(config, workshop, listener, targets=targets)
+        return run_request(request, workshop, started=started)
+
+
+def run_request(request: BuildRequest, workshop: Workshop, *, started: float) -> BuildOutcome:
+    """Build what was requested. `started`: `time.monotonic()` when the work began."""
+    gate, judged = _make(request, workshop)
+    report, folder = ship(
+        request, workshop, gate=gate, judged=judged, seconds=time.monotonic() - started
+    )
+    return BuildOutcome(report=report, folder=folder)
+
+
+def _make(
+    request: BuildRequest, workshop: Workshop
+) -> tuple[GateResult, tuple[JudgedArtifact, ...]]:
+    baseline = start_baseline(request, workshop)
+    hub = make_hub(request, workshop, 0)
+    chain = ArtifactChain(request=request, workshop=workshop, hub=hub, baseline=baseline)
+    # Conversion begins before the gate has spoken: it nearly always passes, and where it does
+    # not, the artifacts of a refused hub are never looked at.
+    futures = chain.start()
+    gate = pass_gate(request, workshop, hub, baseline)
+    if not gate.passed:
+        return gate, ()
+    if gate.hub is not hub:
+        chain = ArtifactChain(request=request, workshop=workshop, hub=gate.hub, baseline=baseline)
+        futures = chain.start()
+    return gate, tuple(future.result() for future in futures)

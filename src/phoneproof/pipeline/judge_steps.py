@@ -1,0 +1,175 @@
+"""Steps that judge: measure a run against the baseline, and find the layer that broke it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from phoneproof.core.binding import Binding, Format, Precision
+from phoneproof.core.check import Check
+from phoneproof.core.contract import Contract
+from phoneproof.core.dataset import ImageItem, ImageSet
+from phoneproof.core.events import Progress
+from phoneproof.core.json_format import parse, pretty_bytes
+from phoneproof.core.report import Divergence
+from phoneproof.pipeline.artifact_steps import runtime_info
+from phoneproof.pipeline.prediction import PREDICTIONS
+from phoneproof.verify.limits import Limits
+
+MEASURED = "measured.json"
+DIVERGENCE = "divergence.json"
+_STATISTICS_TOOLS = ("numpy", "scipy", "faster-coco-eval")
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """The checks of one run, and the score pairs of the confidence plot."""
+
+    checks: tuple[Check, ...]
+    scores: tuple[tuple[float, float], ...]
+
+
+def measured(folder: Path) -> Measured:
+    """What a MeasureStep left in `folder`."""
+    return parse((folder / MEASURED).read_bytes(), Measured, what="measurement")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureStep:
+    """Two prediction folders -> ``measured.json``. Limits and labels matter only here."""
+
+    label: str
+    baseline: Path
+    candidate: Path
+    images: ImageSet
+    contract: Contract
+    precision: Precision
+    limits: Limits
+    is_hub: bool = False
+    baseline_bytes: int | None = None
+    candidate_bytes: int | None = None
+
+    tools = _STATISTICS_TOOLS
+
+    @property
+    def name(self) -> str:
+        """Named by what is judged."""
+        return f"verify {self.label}"
+
+    def identity(self) -> object:
+        """Both runs (by their addresses), the labels, and the limits."""
+        return (
+            self.baseline.name,
+            self.candidate.name,
+            [(item.name, item.sha256, item.label, item.boxes) for item in self.images.items],
+            self.images.split,
+            self.contract,
+            self.precision,
+            self.limits,
+            self.is_hub,
+            self.baseline_bytes,
+            self.candidate_bytes,
+        )
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write ``measured.json``."""
+        from phoneproof.runtimes.prediction_store import read_predictions
+        from phoneproof.verify.measure import hub_equivalence, measurement
+
+        del progress
+        baseline = read_predictions(self.baseline / PREDICTIONS)
+        candidate = read_predictions(self.candidate / PREDICTIONS)
+        runtime = runtime_info(self.candidate)
+        shown = f"{runtime.name} ({runtime.version})"
+        if self.is_hub:
+            checks = hub_equivalence(
+                baseline,
+                candidate,
+                images=self.images,
+                contract=self.contract,
+                limits=self.limits,
+                runtime=shown,
+                device=runtime.device,
+            )
+            result = Measured(checks=checks, scores=())
+        else:
+            found = measurement(
+                baseline=baseline,
+                candidate=candidate,
+                images=self.images,
+                contract=self.contract,
+                precision=self.precision,
+                limits=self.limits,
+                runtime=shown,
+                device=runtime.device,
+                baseline_bytes=self.baseline_bytes,
+                candidate_bytes=self.candidate_bytes,
+            )
+            result = Measured(checks=found.checks, scores=found.scores)
+        (output / MEASURED).write_bytes(pretty_bytes(result))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DivergeStep:
+    """Run hub and artifact layer by layer on one image -> ``divergence.json``."""
+
+    label: str
+    hub: Path
+    hub_sha256: str
+    hub_binding: Binding
+    format: Format
+    artifact: Path
+    artifact_sha256: str
+    binding: Binding
+    contract: Contract
+    image: ImageItem
+
+    tools = ("torch", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
+
+    @property
+    def name(self) -> str:
+        """Named by the artifact that failed."""
+        return f"locate the fault in {self.label}"
+
+    def identity(self) -> object:
+        """Both files, how they are fed, and the image."""
+        return (
+            self.hub_sha256,
+            self.hub_binding,
+            self.artifact_sha256,
+            self.binding,
+            self.contract,
+            self.image.sha256,
+        )
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write ``divergence.json``: a Divergence, or null where every layer agrees."""
+        from phoneproof.pixels.image import read_image
+        from phoneproof.pixels.preprocess import Preprocessor
+        from phoneproof.runtimes.base import RUNTIMES
+        from phoneproof.verify.divergence import first_divergence
+
+        del progress
+        spec = self.contract.image
+        rgb = read_image(self.image.path, spec)
+        feeds = [
+            {binding.image.tensor: Preprocessor(spec, binding.image).prepare(rgb).tensor}
+            for binding in (self.hub_binding, self.binding)
+        ]
+        found = first_divergence(
+            hub=RUNTIMES.load("hub").open_for_trace(self.hub),
+            artifact=RUNTIMES.load(self.format).open_for_trace(self.artifact),
+            hub_inputs=feeds[0],
+            artifact_inputs=feeds[1],
+        )
+        divergence = (
+            None if found is None else Divergence(layer=found.layer, explanation=found.explanation)
+        )
+        (output / DIVERGENCE).write_bytes(pretty_bytes(divergence))
+
+
+def divergence(folder: Path) -> Divergence | None:
+    """What a DivergeStep left in `folder`."""
+    kind: type[Divergence | None] = Divergence | None  # type: ignore[assignment]
+    return parse((folder / DIVERGENCE).read_bytes(), kind, what="divergence")

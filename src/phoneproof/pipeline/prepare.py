@@ -1,0 +1,156 @@
+"""From a configuration to a build request: inspect the source, settle the contract, load images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from phoneproof.capture.infer import hub_binding
+from phoneproof.capture.sources import find_source
+from phoneproof.core.artifact import file_sha256
+from phoneproof.core.capture import Inspection
+from phoneproof.core.contract import Contract
+from phoneproof.core.dataset import ImageSet
+from phoneproof.core.errors import ConfigError, Unsupported
+from phoneproof.core.events import Event, Listener
+from phoneproof.core.json_format import parse
+from phoneproof.pipeline.capture_steps import InspectStep, Source
+from phoneproof.pipeline.config import target_formats, target_precisions
+from phoneproof.pipeline.config_types import Config, TargetConfig, TargetName
+from phoneproof.pipeline.contract_config import build_contract
+from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildRequest
+from phoneproof.pipeline.workshop import Workshop
+
+
+def locate(path: Path) -> Source:
+    """The source file, which reader reads it, and its hash.
+
+    Raises:
+        InvalidInput: missing, empty, a Git-LFS pointer. Unsupported: of no known kind.
+    """
+    name, _ = find_source(path)
+    return Source(path=path.absolute(), format=name, sha256=file_sha256(path))
+
+
+def inspect_source(workshop: Workshop, source: Source) -> Inspection:
+    """What the source says of itself; read in a worker, because files can be hostile."""
+    result = workshop.cache.result(InspectStep(source=source))
+    return parse((result.folder / "inspection.json").read_bytes(), Inspection, what="inspection")
+
+
+def prepare(
+    config: Config, workshop: Workshop, listener: Listener, *, targets: tuple[TargetName, ...] = ()
+) -> BuildRequest:
+    """Everything decided before the first conversion.
+
+    Args:
+        targets: only these of the configured targets; empty means all.
+
+    Raises:
+        ConfigError: a target that is not configured, or a contract that does not fit the source.
+    """
+    source = locate(config.model.source)
+    inspection = inspect_source(workshop, source)
+    contract = build_contract(config, inspection)
+    images, kind = load_evaluation(config, contract, listener)
+    size = contract.image.size
+    return BuildRequest(
+        source=source,
+        inspection=inspection,
+        contract=contract,
+        hub_binding=hub_binding(inspection, contract, size=size, batch=1),
+        images=images,
+        dataset_kind=kind,
+        artifacts=artifact_requests(config, targets),
+        checks=config.checks,
+        golden=golden_pictures(config),
+        destination=config.package.directory / f"{contract.name}-{contract.version}",
+    )
+
+
+def load_evaluation(config: Config, contract: Contract, listener: Listener) -> tuple[ImageSet, str]:
+    """The evaluation images with labels, and what kind of data set they are."""
+    from phoneproof.data.files import list_images
+    from phoneproof.data.layout import detect_layout
+    from phoneproof.data.load import load_images
+
+    step = "images"
+
+    def progress(done: int, total: int) -> None:
+        listener(Event(step=step, state="progress", done=done, total=total))
+
+    listener(Event(step=step, state="started"))
+    images = load_images(
+        config.data.evaluation,
+        labels=config.data.labels,
+        contract_labels=contract.labels,
+        task=contract.task,
+        class_index=contract.class_index,
+        split="all",
+        progress=progress,
+    )
+    skipped = f", {len(images.skipped)} left out" if images.skipped else ""
+    listener(Event(step=step, state="finished", message=f"{len(images.items)} images{skipped}"))
+    layout = detect_layout(
+        config.data.evaluation,
+        list_images(config.data.evaluation),
+        labels=config.data.labels,
+        task=contract.task,
+    )
+    return images, layout.kind
+
+
+def artifact_requests(config: Config, only: tuple[TargetName, ...]) -> tuple[ArtifactRequest, ...]:
+    """The artifacts of the wanted targets, each once, float32 first."""
+    found: dict[str, ArtifactRequest] = {}
+    for name, target in _wanted(config, only):
+        if target.batch != (1,) or target.sizes is not None:
+            raise Unsupported(
+                f"targets.{name}: batch and sizes are not available in this version",
+                next_step="leave both out; [contract] size sets the one size",
+            )
+        for format_ in target_formats(name, target):
+            layout = target.layout or TARGET_LAYOUT[format_]
+            for precision in target_precisions(target, format_):
+                if precision == "int8":
+                    raise Unsupported("int8 is not available in this version")
+                request = ArtifactRequest(
+                    format=format_, precision=precision, layout=layout, opset=target.opset
+                )
+                if found.setdefault(request.id, request) != request:
+                    raise ConfigError(
+                        f"two targets want different {request.id} files",
+                        found=f"{found[request.id]} and {request}",
+                        next_step="give both targets the same layout and opset",
+                    )
+    order = {"float32": 0}
+    return tuple(sorted(found.values(), key=lambda r: (order.get(r.precision, 1), r.id)))
+
+
+def golden_pictures(config: Config) -> tuple[Path, ...]:
+    """The pictures the user named for shipping, sorted; none means generated ones."""
+    folder = config.package.golden
+    if folder is None:
+        return ()
+    from phoneproof.data.files import list_images
+
+    return tuple(image.path for image in list_images(folder))
+
+
+def _wanted(config: Config, only: tuple[TargetName, ...]) -> list[tuple[TargetName, TargetConfig]]:
+    configured: dict[TargetName, TargetConfig | None] = {
+        "android": config.targets.android,
+        "ios": config.targets.ios,
+        "server": config.targets.server,
+    }
+    missing = [name for name in only if configured[name] is None]
+    if missing:
+        raise ConfigError(
+            f"no [targets.{missing[0]}] in the configuration",
+            found=f"configured: {', '.join(n for n, t in configured.items() if t is not None)}",
+            next_step=f"add [targets.{missing[0]}], or leave --target out",
+        )
+    return [
+        (name, target)
+        for name, target in configured.items()
+        if target is not None and (not only or name in only)
+    ]

@@ -1,0 +1,181 @@
+"""The last stage: compose the report, then write the bundle, or only the report of a refusal."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from phoneproof.core.artifact import file_sha256
+from phoneproof.core.capture import Capture
+from phoneproof.core.check import Check, worst_verdict
+from phoneproof.core.report import ArtifactReport, DatasetReport, Report, SplitReport
+from phoneproof.pipeline.artifact_chain import JudgedArtifact
+from phoneproof.pipeline.cache import storage_errors
+from phoneproof.pipeline.gate import GateResult
+from phoneproof.pipeline.pack_step import PackStep
+from phoneproof.pipeline.request import BuildRequest
+from phoneproof.pipeline.step import tool_versions
+from phoneproof.pipeline.workshop import Workshop
+
+REFUSED_SUFFIX = "-refused"
+_WORST_IMAGES = 4
+_REPORT_TOOLS = ("phoneproof", "numpy", "opencv-python-headless", "pillow")
+
+
+def ship(
+    request: BuildRequest,
+    workshop: Workshop,
+    *,
+    gate: GateResult,
+    judged: tuple[JudgedArtifact, ...],
+    seconds: float,
+) -> tuple[Report, Path]:
+    """Write the bundle where everything is accepted, else the report alone.
+
+    Returns:
+        The report and the folder it lies in.
+    """
+    report = compose_report(request, gate, judged, seconds)
+    if not report.accepted:
+        return report, _write_refusal(request, report, gate, judged)
+    _write_bundle(request, workshop, report, gate, judged)
+    shutil.rmtree(_refusal_folder(request), ignore_errors=True)
+    return report, request.destination
+
+
+def compose_report(
+    request: BuildRequest, gate: GateResult, judged: tuple[JudgedArtifact, ...], seconds: float
+) -> Report:
+    """Everything measured, as one object."""
+    capture = Capture(
+        source_name=request.source.path.name,
+        source_format=request.inspection.format,
+        source_sha256=request.source.sha256,
+        importer=gate.hub.info.importer,
+        hub_sha256=gate.hub.info.sha256,
+        contract=request.contract,
+        binding=gate.hub.binding,
+        evidence=request.inspection.evidence,
+        hazards=request.inspection.hazards,
+    )
+    verdicts = (
+        worst_verdict(tuple(c.verdict for c in gate.checks if c.gating)),
+        *(one.verdict for one in judged),
+    )
+    return Report(
+        verdict=worst_verdict(verdicts),
+        accepted=gate.passed and all(one.accepted for one in judged),
+        undecided=request.checks.undecided,
+        name=request.contract.name,
+        version=request.contract.version,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        capture=capture,
+        gate=(*gate.checks, *_refused_checks(gate)),
+        artifacts=tuple(_artifact_report(one) for one in judged),
+        datasets=(_dataset_report(request),),
+        tools=tool_versions(_REPORT_TOOLS),
+        hazards=(*request.inspection.hazards, *request.hazards),
+        seconds=round(seconds, 1),
+        peak_rss_bytes=max((one.made.artifact.lineage.peak_rss_bytes for one in judged), default=0),
+    )
+
+
+def _refused_checks(gate: GateResult) -> tuple[Check, ...]:
+    """What refused importers were measured at; shown, not gating."""
+    return tuple(
+        msgspec.structs.replace(check, gating=False, slice=f"{check.slice} {importer}".strip())
+        for importer, checks in gate.refused
+        for check in checks
+    )
+
+
+def _artifact_report(one: JudgedArtifact) -> ArtifactReport:
+    artifact = one.made.artifact
+    lineage = artifact.lineage
+    return ArtifactReport(
+        id=artifact.id,
+        format=artifact.format,
+        requested=artifact.requested,
+        precision=artifact.precision,
+        path=artifact.path,
+        bytes=artifact.bytes,
+        sha256=artifact.sha256,
+        parent=lineage.parent,
+        step=lineage.step,
+        options=lineage.options,
+        tools=lineage.tools,
+        seconds=lineage.seconds,
+        peak_rss_bytes=lineage.peak_rss_bytes,
+        verdict=one.verdict,
+        accepted=one.accepted,
+        checks=one.checks,
+        scores=one.measured.scores,
+        divergence=one.divergence,
+    )
+
+
+def _dataset_report(request: BuildRequest) -> DatasetReport:
+    images = request.images
+    return DatasetReport(
+        role="evaluation",
+        kind=request.dataset_kind,
+        n=len(images.items),
+        labelled=images.labelled,
+        splits=(SplitReport(split=images.split, n=len(images.items), hash=images.ref.hash),),
+        skipped=images.skipped,
+    )
+
+
+def _write_bundle(
+    request: BuildRequest,
+    workshop: Workshop,
+    report: Report,
+    gate: GateResult,
+    judged: tuple[JudgedArtifact, ...],
+) -> None:
+    from phoneproof.package.bundle import BundleContents, write_bundle
+    from phoneproof.pipeline.worst import comparisons
+
+    artifacts = tuple((one.made.artifact, one.made.path) for one in judged)
+    pack = workshop.cache.result(
+        PackStep(
+            contract=request.contract,
+            artifacts=artifacts,
+            baseline=gate.baseline,
+            pictures=tuple((path, file_sha256(path)) for path in request.golden),
+        )
+    )
+    write_bundle(
+        request.destination,
+        BundleContents(
+            contract=request.contract,
+            report=report,
+            artifacts=artifacts,
+            golden=pack.folder / "golden",
+            baseline=pack.folder / "baseline",
+            comparisons=comparisons(request, gate, judged, limit=_WORST_IMAGES),
+        ),
+    )
+
+
+def _write_refusal(
+    request: BuildRequest, report: Report, gate: GateResult, judged: tuple[JudgedArtifact, ...]
+) -> Path:
+    from phoneproof.core.json_format import pretty_bytes
+    from phoneproof.package.report_html import render_report
+    from phoneproof.pipeline.worst import comparisons
+
+    folder = _refusal_folder(request)
+    page = render_report(report, comparisons(request, gate, judged, limit=_WORST_IMAGES))
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").write_bytes(pretty_bytes(report))
+        (folder / "report.html").write_bytes(page.encode())
+    return folder
+
+
+def _refusal_folder(request: BuildRequest) -> Path:
+    return request.destination.with_name(request.destination.name + REFUSED_SUFFIX)
