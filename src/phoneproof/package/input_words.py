@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phoneproof.core.contract import Contract, Crop, GeometryOp, Pad, Resize
+from phoneproof.core.contract import Contract, Crop, GeometryOp, ImageInput, Pad, Resize
 from phoneproof.package.wording import joined, number
 
 _GIVEN_ORDER = {"rgb": "red, green, blue", "bgr": "blue, green, red", "gray": "one gray channel"}
@@ -27,11 +27,19 @@ def input_words(contract: Contract) -> tuple[str, ...]:
     words += [_operation(op) for op in image.geometry]
     height, width = image.size
     words.append(f"The result is {width} wide and {height} high.")
-    words.append(
-        f"Each value v becomes (v × {number(image.scale)} - mean) / std with "  # noqa: RUF001
-        f"mean {_numbers(image.mean)} and std {_numbers(image.std)}."
-    )
+    words.append(f"Each value v becomes {_value_words(image)}.")
     return tuple(words)
+
+
+def _value_words(image: ImageInput) -> str:
+    scaled = f"v × {image.scale!r}"  # noqa: RUF001
+    if image.scale == 1.0:
+        scaled = "v"
+    elif image.scale < 1 and 1 / round(1 / image.scale) == image.scale:
+        scaled = f"v / {round(1 / image.scale)}"
+    if not any(image.mean) and all(value == 1.0 for value in image.std):
+        return scaled
+    return f"({scaled} - mean) / std with mean {_numbers(image.mean)} and std {_numbers(image.std)}"
 
 
 def results_words(contract: Contract) -> str:
@@ -83,4 +91,4 @@ def _resize(op: Resize) -> str:
 
 
 def _numbers(values: tuple[float, ...]) -> str:
-    return joined([number(value) for value in values])
+    return joined([repr(value) for value in values])

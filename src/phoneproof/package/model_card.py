@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from phoneproof.core.check import Check
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.package.input_words import input_words, results_words
-from phoneproof.package.wording import check_title, headline, limit_text, number, size, with_unit
+from phoneproof.package.markdown import bullets, plain, table
+from phoneproof.package.wording import (
+    bounds_text,
+    check_title,
+    headline,
+    limit_text,
+    size,
+    with_unit,
+)
 
 MAX_LABELS = 100
 _NOT_MEASURED = (
@@ -15,12 +21,6 @@ _NOT_MEASURED = (
     "Images unlike the evaluation images: not measured.",
     "Differences between groups of people: not measured.",
 )
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!&~])")
-
-
-def plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def model_card(report: Report) -> str:
@@ -28,7 +28,7 @@ def model_card(report: Report) -> str:
     head = headline(report)
     sections = (
         [f"# {plain(report.name)} {plain(report.version)}", plain(head.sentence)],
-        [_bullets(head.support)],
+        [bullets(head.support)],
         _what(report),
         _input(report),
         _labels(report),
@@ -38,10 +38,6 @@ def model_card(report: Report) -> str:
         _limits(report),
     )
     return "\n\n".join(part for section in sections for part in section if part) + "\n"
-
-
-def _bullets(lines: tuple[str, ...]) -> str:
-    return "\n".join(f"- {plain(line)}" for line in lines)
 
 
 def _what(report: Report) -> list[str]:
@@ -79,39 +75,32 @@ def _measured(report: Report) -> list[str]:
 
 
 def _table(checks: tuple[Check, ...]) -> str:
-    lines = [
-        "| check | verdict | value | 95 % bounds | limit | n | against |",
-        "|---|---|---:|---:|---:|---:|---|",
-    ]
-    for check in checks:
-        bounds = f"{number(check.bounds[0])} to {number(check.bounds[1])}" if check.bounds else ""
-        cells = (
-            check_title(check),
-            check.verdict if check.gating else "shown only",
-            with_unit(check.value, check.unit),
-            bounds,
-            limit_text(check),
-            str(check.n),
-            check.against,
-        )
-        lines.append("| " + " | ".join(plain(cell) for cell in cells) + " |")
-    return "\n".join(lines)
+    header = ("check", "verdict", "value", "95 % bounds", "limit", "n", "against")
+    return table(header, [_check_row(check) for check in checks])
+
+
+def _check_row(check: Check) -> tuple[str, ...]:
+    return (
+        check_title(check),
+        check.verdict if check.gating else "shown only",
+        with_unit(check.value, check.unit),
+        bounds_text(check),
+        limit_text(check),
+        str(check.n),
+        check.against,
+    )
 
 
 def _files(report: Report) -> list[str]:
     if not report.artifacts:
         return []
-    lines = ["| file | format | precision | size | sha256 |", "|---|---|---|---:|---|"]
-    lines += [_file_row(artifact) for artifact in report.artifacts]
-    return ["## Files", "\n".join(lines)]
+    header = ("file", "format", "precision", "size", "sha256")
+    return ["## Files", table(header, [_file_row(artifact) for artifact in report.artifacts])]
 
 
-def _file_row(artifact: ArtifactReport) -> str:
-    path = plain(artifact.path)
-    return (
-        f"| {path} | {artifact.format} | {plain(artifact.precision)} "
-        f"| {size(artifact.bytes)} | `{artifact.sha256}` |"
-    )
+def _file_row(artifact: ArtifactReport) -> tuple[str, ...]:
+    bytes_ = size(artifact.bytes)
+    return (artifact.path, artifact.format, artifact.precision, bytes_, artifact.sha256)
 
 
 def _licence(report: Report) -> list[str]:
@@ -133,8 +122,8 @@ def _limits(report: Report) -> list[str]:
         for c in artifact.checks
         if c.gating and c.verdict == "undecided"
     )
-    hazards = tuple(f"{h.name}: {h.found}. {h.next_step}" for h in report.hazards)
+    hazards = tuple(f"{h.name}: {h.found}. Next step: {h.next_step}" for h in report.hazards)
     lines = undecided + hazards + _NOT_MEASURED
     if not any(data.labelled for data in report.datasets):
         lines += ("Accuracy: not measured, the images carry no labels; only agreement is.",)
-    return ["## Limits, and what was not measured", _bullets(lines)]
+    return ["## Limits, and what was not measured", bullets(lines)]

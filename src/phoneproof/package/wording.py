@@ -50,7 +50,7 @@ def number(value: float | None) -> str:
     if 1e-4 <= abs(value) < 1e5:
         text = f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
     else:
-        text = f"{value:.2e}"
+        text = f"{value:.3g}"
     return text.replace("-", "\N{MINUS SIGN}", 1) if value < 0 else text
 
 

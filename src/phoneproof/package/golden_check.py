@@ -1,0 +1,308 @@
+"""Re-running golden vectors: with LiteRT and ONNX Runtime alone, no source and no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from phoneproof.core.artifact import Artifact
+from phoneproof.core.check import Check, DatasetRef, Worst
+from phoneproof.core.contract import Contract
+from phoneproof.core.errors import InvalidInput, VerificationFailed
+from phoneproof.core.golden import GoldenBox, GoldenCase, GoldenIndex, GoldenOutputs, GoldenTensor
+from phoneproof.core.json_format import content_hash, parse
+from phoneproof.core.tolerances import (
+    FLOAT32_PROBABILITY,
+    FLOAT32_RAW_RELATIVE,
+    FLOAT_BOX_PIXELS,
+    TENSORFLOW_RESIZE,
+)
+from phoneproof.decode.results import Classification, Detections, Results
+from phoneproof.package.golden import INDEX, GoldenModel, OpenSession, open_models
+from phoneproof.package.golden_tensors import (
+    Tensor,
+    read_checked,
+    read_tensor,
+    tensor_sha256,
+)
+from phoneproof.pixels.image import read_image
+
+WORST = 3
+PIXEL_RANGE = 255.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    """One case measured with one model. Distances: 0 where equal. found: expected results that
+    came again, of `results`; `ties` lie too near the threshold to be judged."""
+
+    case: GoldenCase
+    artifact: str
+    pixels: float
+    outputs: float
+    found: int
+    results: int
+    ties: int
+
+
+def read_golden(folder: Path) -> GoldenIndex:
+    """The golden index of a folder.
+
+    Raises:
+        InvalidInput: missing, damaged or of another schema.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        raise InvalidInput("there are no golden vectors", found=f"no {INDEX} in {folder.name}")
+    return parse(path.read_bytes(), GoldenIndex, what=f"{folder.name}/{INDEX}")
+
+
+def check_golden(
+    folder: Path,
+    contract: Contract,
+    artifacts: Sequence[tuple[Artifact, Path]],
+    open_session: OpenSession,
+    *,
+    runtime: str = "",
+    device: str = "",
+) -> tuple[Check, ...]:
+    """Run the golden vectors of `folder` again with `artifacts` (all of them, or some).
+
+    golden_pixels is exact over the lossless pictures (and, not gating, over the JPEG ones, whose
+    decoders differ between platforms); golden_outputs is bounded; golden_results is the share of
+    recorded results that come again. `slice` names the artifact ("jpeg" for the JPEG pixels).
+
+    Raises:
+        VerificationFailed: a golden file is missing or altered, or belongs to another contract
+            or artifact; it is named.
+    """
+    index = read_golden(folder)
+    _check_belongs(index, contract, artifacts)
+    dataset = DatasetRef(hash=content_hash([c.sha256 for c in index.cases]), split="golden")
+    models = open_models(contract, artifacts, open_session)
+    seen = [s for case in index.cases for s in _measure(folder, contract, case, models)]
+    checks = list(_pixel_checks(contract, seen, dataset))
+    for model in models:
+        own = [s for s in seen if s.artifact == model.artifact.id]
+        checks += _model_checks(model, own, dataset, runtime, device)
+    return tuple(checks)
+
+
+def _check_belongs(
+    index: GoldenIndex, contract: Contract, artifacts: Sequence[tuple[Artifact, Path]]
+) -> None:
+    if not artifacts:
+        raise InvalidInput("golden vectors need an artifact", found="none that can be run here")
+    faults = [] if index.contract == contract.sha256 else ["made with another contract"]
+    known = dict(index.artifacts)
+    faults += [
+        f"made with another {artifact.id}"
+        for artifact, _ in artifacts
+        if known.get(artifact.id) != artifact.sha256
+    ]
+    if faults:
+        raise VerificationFailed(
+            "the golden vectors are not those of this bundle",
+            found="; ".join(faults),
+            next_step="build it again",
+        )
+
+
+def _measure(
+    folder: Path, contract: Contract, case: GoldenCase, models: tuple[GoldenModel, ...]
+) -> list[_Seen]:
+    read_checked(folder, case.file, case.sha256)
+    rgb = read_image(folder / case.file, contract.image)
+    recorded = {outputs.artifact: outputs for outputs in case.expected.artifacts}
+    exact = contract.image.values == "uint8"
+    seen = []
+    for model in models:
+        expected = recorded[model.artifact.id]
+        pixels = _distance(
+            folder, case.expected.pixels, model.preprocessor.pixels(rgb), exact=exact
+        )
+        fed = _distance(folder, expected.input, model.preprocessor.prepare(rgb).tensor, exact=exact)
+        results, outputs = model.predictor.predict_rgb(rgb)
+        found, count, ties = _results_again(expected, results, contract)
+        seen.append(
+            _Seen(
+                case=case,
+                artifact=model.artifact.id,
+                pixels=max(pixels, fed),
+                outputs=max(
+                    _relative(folder, tensor, outputs[tensor.name]) for tensor in expected.outputs
+                ),
+                found=found,
+                results=count,
+                ties=ties,
+            )
+        )
+    return seen
+
+
+def _distance(folder: Path, expected: GoldenTensor, tensor: Tensor, *, exact: bool) -> float:
+    """Largest difference of the stored elements; where only the hash differs, the smallest step.
+
+    The smallest step is one for whole numbers, one unit in the last place for floats.
+    """
+    stored = read_tensor(folder, expected)
+    if tensor.shape != expected.shape or tensor.dtype.name != expected.dtype:
+        return float("inf")
+    kept = tensor.reshape(-1)[:: expected.every].astype(np.float64)
+    distance = float(np.abs(kept - stored.astype(np.float64)).max(initial=0.0))
+    if not np.isfinite(distance):
+        return float("inf")
+    if exact and distance == 0.0 and tensor_sha256(tensor) != expected.sha256:
+        return 1.0 if tensor.dtype.kind in "iu" else float(np.spacing(np.float32(1)))
+    return distance
+
+
+def _relative(folder: Path, expected: GoldenTensor, tensor: Tensor) -> float:
+    """Largest difference relative to the largest magnitude; one quantisation step is free."""
+    if tensor_sha256(tensor) == expected.sha256 and tensor.shape == expected.shape:
+        read_tensor(folder, expected)
+        return 0.0
+    distance = _distance(folder, expected, tensor, exact=False)
+    if tensor.dtype.kind in "iu":
+        distance = max(0.0, distance - 1.0)
+    magnitude = np.abs(read_tensor(folder, expected).astype(np.float64)).max(initial=0.0)
+    return distance / float(magnitude) if magnitude > 0 else distance
+
+
+def _results_again(
+    expected: GoldenOutputs, results: Results, contract: Contract
+) -> tuple[int, int, int]:
+    """How many recorded results came again, of how many, and how many were ties."""
+    if isinstance(results, Classification) and expected.classes is not None:
+        return _classes_again(expected, results)
+    if isinstance(results, Detections) and expected.boxes is not None:
+        threshold = contract.decode.confidence if contract.decode else 0.0
+        return _boxes_again(expected.boxes, results, threshold)
+    if expected.classes is None and expected.boxes is None:
+        return 0, 0, 0
+    return 0, 1, 0
+
+
+def _classes_again(expected: GoldenOutputs, results: Classification) -> tuple[int, int, int]:
+    """Every recorded probability within the tolerance: the order then agrees up to ties."""
+    classes = expected.classes or ()
+    known = len(results.probabilities)
+    found = sum(
+        c.label < known
+        and abs(float(results.probabilities[c.label]) - c.probability) <= FLOAT32_PROBABILITY
+        for c in classes
+    )
+    return found, len(classes), 0
+
+
+def _boxes_again(
+    expected: tuple[GoldenBox, ...], results: Detections, threshold: float
+) -> tuple[int, int, int]:
+    """Each clear recorded box must come again, and each clear box must have been recorded."""
+    clear = threshold + 2 * FLOAT32_PROBABILITY
+    rows = zip(results.boxes.tolist(), results.scores.tolist(), results.classes, strict=True)
+    now = [GoldenBox(box=(b[0], b[1], b[2], b[3]), score=s, label=int(c)) for b, s, c in rows]
+    must = [box for box in expected if box.score > clear]
+    new = [box for box in now if box.score > clear]
+    unmatched = sum(not any(_same(box, other) for other in expected) for box in new)
+    found = sum(any(_same(box, other) for other in now) for box in must)
+    return found, len(must) + unmatched, len(expected) - len(must)
+
+
+def _same(a: GoldenBox, b: GoldenBox) -> bool:
+    return (
+        a.label == b.label
+        and abs(a.score - b.score) <= FLOAT32_PROBABILITY
+        and all(abs(p - q) <= FLOAT_BOX_PIXELS for p, q in zip(a.box, b.box, strict=True))
+    )
+
+
+def _pixel_checks(contract: Contract, seen: list[_Seen], dataset: DatasetRef) -> list[Check]:
+    limit = 0.0 if contract.image.values == "uint8" else TENSORFLOW_RESIZE * PIXEL_RANGE
+    lossless = [s for s in seen if "lossless" in s.case.flags]
+    jpeg = [s for s in seen if "jpeg" in s.case.flags]
+    return [
+        _pixel_check(lossless, limit, dataset, part=""),
+        _pixel_check(jpeg, None, dataset, part="jpeg"),
+    ]
+
+
+def _pixel_check(seen: list[_Seen], limit: float | None, dataset: DatasetRef, part: str) -> Check:
+    value = max((s.pixels for s in seen), default=0.0)
+    failed = limit is not None and value > limit
+    return Check(
+        name="golden_pixels",
+        kind="exact" if limit == 0.0 else "bounded",
+        value=value if np.isfinite(value) else None,
+        limit=limit,
+        gating=limit is not None,
+        n=len({s.case.id for s in seen}),
+        dataset=dataset,
+        slice=part,
+        method="Pixels after the geometry and the input tensor, against the recorded ones",
+        verdict="fail" if failed else "pass",
+        worst=_worst(seen, [s.pixels for s in seen]) if value > 0 else (),
+        hint="run `phoneproof pixels PICTURE --against DUMP` to name the mistake" if failed else "",
+    )
+
+
+def _model_checks(
+    model: GoldenModel, seen: list[_Seen], dataset: DatasetRef, runtime: str, device: str
+) -> list[Check]:
+    value = max(s.outputs for s in seen)
+    failed = not value <= FLOAT32_RAW_RELATIVE
+    outputs = Check(
+        name="golden_outputs",
+        kind="bounded",
+        value=value if np.isfinite(value) else None,
+        limit=FLOAT32_RAW_RELATIVE,
+        n=len(seen),
+        dataset=dataset,
+        runtime=runtime,
+        device=device,
+        slice=model.artifact.id,
+        method="Relative to the largest magnitude of the recorded output",
+        verdict="fail" if failed else "pass",
+        worst=_worst(seen, [s.outputs for s in seen]) if failed else (),
+        hint="the file or the runtime computes something else than at build time" if failed else "",
+    )
+    count = sum(s.results for s in seen)
+    if not count:
+        return [outputs]
+    return [outputs, _results_check(outputs, seen, count)]
+
+
+def _results_check(outputs: Check, seen: list[_Seen], count: int) -> Check:
+    share = sum(s.found for s in seen) / count
+    missed = [float(s.results - s.found) for s in seen]
+    verdict: Literal["pass", "fail"] = "pass" if share == 1.0 else "fail"
+    return Check(
+        name="golden_results",
+        kind="bounded",
+        value=share,
+        limit=1.0,
+        direction="min",
+        n=len(seen),
+        ties=sum(s.ties for s in seen),
+        dataset=outputs.dataset,
+        runtime=outputs.runtime,
+        device=outputs.device,
+        slice=outputs.slice,
+        method=f"Share of {count} recorded results that came again",
+        verdict=verdict,
+        worst=_worst(seen, missed) if verdict == "fail" else (),
+        hint="" if verdict == "pass" else "look at decode: thresholds, NMS, labels",
+    )
+
+
+def _worst(seen: list[_Seen], values: list[float]) -> tuple[Worst, ...]:
+    order = sorted(range(len(seen)), key=lambda i: -values[i])[:WORST]
+    return tuple(
+        Worst(image=seen[i].case.file, sha256=seen[i].case.sha256, value=values[i])
+        for i in order
+        if values[i] > 0
+    )
