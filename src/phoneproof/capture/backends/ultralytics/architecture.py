@@ -10,20 +10,26 @@ max(round(n * depth), 1).
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
+from phoneproof.capture.backends.ultralytics.literals import (
+    NAME,
+    Argument,
+    argument,
+    count,
+    module_name,
+    refuse,
+)
 from phoneproof.capture.backends.ultralytics.records import number, shown, text_keys
-from phoneproof.core.errors import InvalidInput, Unsupported
+from phoneproof.core.errors import Unsupported
 
 REG_MAX = 16
 """Bins of YOLOv8's distance distribution."""
 
 MAX_ROWS, MAX_REPEATS, MAX_CHANNELS, MAX_CLASSES = 256, 64, 16384, 65536
-
-Argument = int | float | bool | str | None
+MAX_BLOCKS = 1024
+"""Repeated blocks of all rows together; YOLOv8x has 36."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,9 +90,7 @@ class ClassifyLayer:
     classes: int
 
 
-Layer = (
-    ConvLayer | C2fLayer | SppfLayer | UpsampleLayer | ConcatLayer | DetectLayer | ClassifyLayer
-)
+Layer = ConvLayer | C2fLayer | SppfLayer | UpsampleLayer | ConcatLayer | DetectLayer | ClassifyLayer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,7 +149,7 @@ class _Context:
         """Argument `place` as a positive int."""
         value = self.arguments[place] if place < len(self.arguments) else default
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
-            _refuse(f"{self.module} argument {place + 1}", value)
+            refuse(f"{self.module} argument {place + 1}", value)
         return value
 
     def at_most(self, count: int) -> None:
@@ -166,7 +170,7 @@ def parse_architecture(description: object) -> Architecture:
         Unsupported: a module that is not rebuilt, by name.
     """
     if not isinstance(description, dict):
-        _refuse("architecture", description)
+        refuse("architecture", description)
     table = text_keys(description)
     scale = _scale(table)
     channels = _first_number(table, ("channels", "ch"), 3)
@@ -174,7 +178,7 @@ def parse_architecture(description: object) -> Architecture:
         raise Unsupported(f"images of {channels} channels are not handled", found=str(channels))
     rows = [*_rows(table, "backbone"), *_rows(table, "head")]
     if not 1 <= len(rows) <= MAX_ROWS:
-        _refuse("architecture's number of rows", len(rows))
+        refuse("architecture's number of rows", len(rows))
     return _walk(rows, scale, channels)
 
 
@@ -185,20 +189,22 @@ def _walk(rows: list[object], scale: _Scale, image_channels: int) -> Architectur
     for index, raw in enumerate(rows):
         row = raw if isinstance(raw, list | tuple) else ()
         if len(row) != 4:
-            _refuse(f"row {index}", raw)
+            refuse(f"row {index}", raw)
         sources = _sources(row[0], index)
         context = _Context(
             module=module_name(row[2]),
             arguments=_arguments(row[3], scale.classes),
             channels=tuple(channels[s] if s >= 0 else image_channels for s in sources),
             strides=tuple(strides[s] if s >= 0 else 1 for s in sources),
-            repeats=scale.repeats(_count(row[1], f"row {index} repeats", MAX_REPEATS)),
+            repeats=scale.repeats(count(row[1], f"row {index} repeats", MAX_REPEATS)),
             scale=scale,
         )
         layer = _layer(context)
         parsed.append(Row(sources=sources, layer=layer))
         channels.append(_out_channels(layer, context))
         strides.append(_out_stride(layer, context))
+        if sum(row.layer.repeats for row in parsed if isinstance(row.layer, C2fLayer)) > MAX_BLOCKS:
+            refuse("number of repeated blocks", f"more than {MAX_BLOCKS}")
     _check_head(parsed)
     return Architecture(rows=tuple(parsed), classes=scale.classes, channels=image_channels)
 
@@ -209,7 +215,7 @@ def _layer(context: _Context) -> Layer:
             f"the module {context.module} is not rebuilt", found=f"known: {', '.join(READERS)}"
         )
     if context.module not in _MANY_INPUTS and len(context.channels) != 1:
-        _refuse(f"{context.module}'s number of inputs", len(context.channels))
+        refuse(f"{context.module}'s number of inputs", len(context.channels))
     if context.module not in _REPEATS and context.repeats != 1:
         raise Unsupported(f"{context.module} repeated {context.repeats} times is not rebuilt")
     return READERS[context.module](context)
@@ -229,7 +235,7 @@ def _c2f(context: _Context) -> C2fLayer:
     context.at_most(2)
     shortcut = context.arguments[1] if len(context.arguments) > 1 else False
     if not isinstance(shortcut, bool):
-        _refuse("C2f argument 2", shortcut)
+        refuse("C2f argument 2", shortcut)
     return C2fLayer(
         c_in=context.channels[0],
         c_out=context.scale.channels(context.whole(0)),
@@ -259,7 +265,7 @@ def _upsample(context: _Context) -> UpsampleLayer:
 
 def _concat(context: _Context) -> ConcatLayer:
     if context.arguments != (1,):
-        _refuse("Concat arguments", context.arguments)
+        refuse("Concat arguments", context.arguments)
     return ConcatLayer()
 
 
@@ -308,11 +314,11 @@ def _out_stride(layer: Layer, context: _Context) -> int:
             return context.strides[0] * stride
         case UpsampleLayer(factor=factor):
             if context.strides[0] % factor:
-                _refuse("an enlargement past the image's own size", factor)
+                refuse("an enlargement past the image's own size", factor)
             return context.strides[0] // factor
         case ConcatLayer():
             if len(set(context.strides)) != 1:
-                _refuse("strides joined by Concat", "/".join(map(str, context.strides)))
+                refuse("strides joined by Concat", "/".join(map(str, context.strides)))
             return context.strides[0]
         case _:
             return context.strides[0]
@@ -321,86 +327,47 @@ def _out_stride(layer: Layer, context: _Context) -> int:
 def _check_head(rows: list[Row]) -> None:
     heads = [isinstance(row.layer, DetectLayer | ClassifyLayer) for row in rows]
     if heads.count(True) != 1 or not heads[-1]:
-        _refuse("number and place of heads (one, last)", heads.count(True))
-
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}(\.[A-Za-z_][A-Za-z0-9_]{0,63}){0,4}")
-_WORD = re.compile(r"[A-Za-z][A-Za-z_]{0,31}")
-_INTEGER = re.compile(r"-?[0-9]{1,9}")
-_DECIMAL = re.compile(r"-?[0-9]{0,9}\.[0-9]{1,9}")
-
-
-def module_name(value: object) -> str:
-    """A row's module: a dotted name.
-
-    Raises:
-        InvalidInput: anything else, such as an expression.
-    """
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        _refuse("module name", value)
-    return value.removeprefix("torch.") if value.startswith("torch.nn.") else value
-
-
-def argument(value: object, classes: int) -> Argument:
-    """A row's argument: a literal, the word ``nc`` (the class count) or a plain word.
-
-    Raises:
-        InvalidInput: anything else, such as an expression.
-    """
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if not isinstance(value, str):
-        _refuse("argument", value)
-    words: Mapping[str, Argument] = {"nc": classes, "None": None, "True": True, "False": False}
-    if value in words:
-        return words[value]
-    if _INTEGER.fullmatch(value):
-        return int(value)
-    if _DECIMAL.fullmatch(value):
-        return float(value)
-    if not _WORD.fullmatch(value):
-        _refuse("argument", value)
-    return value
+        refuse("number and place of heads (one, last)", heads.count(True))
 
 
 def _arguments(value: object, classes: int) -> tuple[Argument, ...]:
     if not isinstance(value, list | tuple) or len(value) > 16:
-        _refuse("arguments", value)
+        refuse("arguments", value)
     return tuple(argument(item, classes) for item in value)
 
 
 def _sources(value: object, index: int) -> tuple[int, ...]:
     items = value if isinstance(value, list | tuple) else [value]
     if not 1 <= len(items) <= 16:
-        _refuse(f"row {index} inputs", value)
+        refuse(f"row {index} inputs", value)
     return tuple(_source(item, index) for item in items)
 
 
 def _source(value: object, index: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not -index - 1 <= value < index:
-        _refuse(f"row {index} input", value)
+        refuse(f"row {index} input", value)
     source = value if value >= 0 else index + value
     if source < 0 and index > 0:
-        _refuse(f"row {index} input", value)
+        refuse(f"row {index} input", value)
     return source
 
 
 def _rows(table: Mapping[str, object], key: str) -> list[object]:
     rows = table.get(key)
     if not isinstance(rows, list):
-        _refuse(key, rows)
+        refuse(key, rows)
     return rows
 
 
 def _scale(table: Mapping[str, object]) -> _Scale:
     depth, width, limit = _named_scale(table)
     if not (0 < depth <= 16 and 0 < width <= 16 and limit > 0):
-        _refuse("depth, width and channel limit", f"{depth}, {width}, {limit}")
-    classes = _count(table.get("nc"), "class count nc", MAX_CLASSES)
+        refuse("depth, width and channel limit", f"{depth}, {width}, {limit}")
+    classes = count(table.get("nc"), "class count nc", MAX_CLASSES)
     activation = table.get("activation")
     if activation not in (None, "nn.SiLU()", "torch.nn.SiLU()"):
-        if not isinstance(activation, str) or not _NAME.fullmatch(activation.removesuffix("()")):
-            _refuse("activation", activation)
+        if not isinstance(activation, str) or not NAME.fullmatch(activation.removesuffix("()")):
+            refuse("activation", activation)
         raise Unsupported(f"the activation {activation} is not rebuilt")
     return _Scale(depth=depth, width=width, max_channels=limit, classes=classes)
 
@@ -413,7 +380,7 @@ def _named_scale(table: Mapping[str, object]) -> tuple[float, float, float]:
         row = scales.get(key) if isinstance(key, str) else None
         numbers = [number(item) for item in row] if isinstance(row, list | tuple) else []
         if len(numbers) != 3 or None in numbers:
-            _refuse("scale", key)
+            refuse("scale", key)
         depth, width, limit = (item or 0.0 for item in numbers)
         return depth, width, limit
     depth = number(table.get("depth_multiple", 1.0)) or 0.0
@@ -422,18 +389,4 @@ def _named_scale(table: Mapping[str, object]) -> tuple[float, float, float]:
 
 def _first_number(table: Mapping[str, object], keys: tuple[str, ...], default: int) -> int:
     given = next((table[key] for key in keys if table.get(key) is not None), default)
-    return _count(given, keys[0], 1024)
-
-
-def _count(value: object, what: str, limit: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
-        _refuse(what, value)
-    return value
-
-
-def _refuse(what: str, value: object) -> NoReturn:
-    raise InvalidInput(
-        f"the checkpoint's architecture is not a layer table: {what}",
-        found=shown(value),
-        next_step="nothing in it was evaluated; give an unmodified checkpoint",
-    )
+    return count(given, keys[0], 1024)

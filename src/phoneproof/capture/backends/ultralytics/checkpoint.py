@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from collections.abc import Mapping
 
-from phoneproof.capture.backends.ultralytics.records import ITEM_BYTES, StorageRef
+from phoneproof.capture.backends.ultralytics.records import (
+    ITEM_BYTES,
+    StorageRef,
+    printable,
+)
 from phoneproof.capture.backends.ultralytics.unpickle import read_pickle
 from phoneproof.core.errors import InvalidInput, Unsupported
 
@@ -17,6 +22,13 @@ MAX_PICKLE_BYTES = 64 << 20
 
 _LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f920 6aa85019")
 """The long that torch < 1.6 pickles first (after the two protocol bytes)."""
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    *(EOFError, NotImplementedError, OSError, RuntimeError, UnicodeDecodeError, ValueError),
+    struct.error,
+)
+"""What zipfile raises on damaged archives."""
 
 _FETCH_AGAIN = "fetch the file again and compare its size with the original's"
 
@@ -29,26 +41,36 @@ class Checkpoint:
     root: object
     entries: Mapping[str, zipfile.ZipInfo]
 
-    def storage_bytes(self, storage: StorageRef) -> bytes:
-        """The raw little-endian bytes of one storage.
+    def check_storages(self, storages: Iterable[StorageRef]) -> None:
+        """Compare the sizes that the pickle gives with those of the archive's entries.
+
+        Raises:
+            InvalidInput: no such entry, or another size.
+        """
+        for storage in storages:
+            entry = self.entries.get(storage.key)
+            expected = storage.numel * ITEM_BYTES[storage.dtype]
+            if entry is None or entry.file_size != expected:
+                size = "none" if entry is None else f"{entry.file_size} bytes"
+                raise InvalidInput(
+                    f"{self.path.name}: storage {printable(storage.key)} is not as described",
+                    found=f"{size} instead of {expected} bytes",
+                    next_step=_FETCH_AGAIN,
+                )
+
+    def read_storages(self, storages: Iterable[StorageRef]) -> Mapping[StorageRef, bytes]:
+        """The raw little-endian bytes of storages, each read once.
 
         Raises:
             InvalidInput: no such entry, another size than the pickle says, or a wrong checksum.
         """
-        entry = self.entries.get(storage.key)
-        expected = storage.numel * ITEM_BYTES[storage.dtype]
-        if entry is None or entry.file_size != expected:
-            size = "none" if entry is None else f"{entry.file_size} bytes"
-            raise InvalidInput(
-                f"{self.path.name}: storage {storage.key[:40]} does not fit its description",
-                found=f"{size} instead of {expected} bytes",
-                next_step=_FETCH_AGAIN,
-            )
+        wanted = dict.fromkeys(storages)
+        self.check_storages(wanted)
         try:
             with zipfile.ZipFile(self.path) as archive:
-                return archive.read(entry)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-            raise _damaged(self.path, str(error)) from error
+                return {storage: archive.read(self.entries[storage.key]) for storage in wanted}
+        except _ZIP_ERRORS as error:
+            raise _damaged(self.path, error) from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -66,8 +88,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             if f"{prefix}byteorder" in entries:
                 _check_byte_order(path, archive.read(entries[f"{prefix}byteorder"]))
             data = archive.read(entries[f"{prefix}data.pkl"])
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise _damaged(path, str(error)) from error
+    except _ZIP_ERRORS as error:
+        raise _damaged(path, error) from error
     start = f"{prefix}data/"
     storages = {name[len(start) :]: e for name, e in entries.items() if name.startswith(start)}
     return Checkpoint(path=path, root=read_pickle(data), entries=MappingProxyType(storages))
@@ -158,9 +180,12 @@ def _hostile(path: Path, found: str) -> InvalidInput:
     )
 
 
-def _damaged(path: Path, found: str) -> InvalidInput:
+def _damaged(path: Path, error: Exception) -> InvalidInput:
+    # zipfile says only "not a zip file" where the directory at the end is cut off.
+    cut = "File is not a zip file" in str(error)
+    reason = "the archive's directory at its end is missing" if cut else printable(str(error))
     return InvalidInput(
         f"{path.name} is truncated or damaged",
-        found=f"{path.stat().st_size} bytes; {found[:120]}",
+        found=f"{path.stat().st_size} bytes; {reason}",
         next_step=_FETCH_AGAIN,
     )

@@ -9,13 +9,14 @@ from phoneproof.capture.backends.ultralytics.checkpoint import Checkpoint
 from phoneproof.capture.backends.ultralytics.records import (
     Record,
     TensorRef,
+    printable,
     record_at,
     shown,
     text_keys,
 )
 from phoneproof.core.errors import InvalidInput, Unsupported
 
-MAX_MODULES = 20_000
+MAX_MODULES, MAX_NAME = 20_000, 256
 
 TASKS: Mapping[str, str] = {
     "ultralytics.nn.tasks.DetectionModel": "detect",
@@ -75,7 +76,7 @@ def _check_family(name: str, family: str) -> None:
     known = family.startswith(("models.", "ultralytics."))
     raise Unsupported(
         f"{name}: the family {label} is not rebuilt" if known else f"{name} holds a {family}",
-        found=f"known: {', '.join(TASKS)}",
+        found=f"rebuilt are YOLOv8 {' and '.join(TASKS.values())} models",
         next_step=export_line(name, family) if known else "export it to ONNX and give that file",
     )
 
@@ -85,7 +86,8 @@ def _described(root: object) -> str:
         return shown(root)
     keys = list(text_keys(root))
     kind = "a dictionary of tensors" if _is_state_dict(root) else "a dictionary"
-    return f"{kind} with {', '.join(k[:40] for k in keys[:4])}{' ...' if len(keys) > 4 else ''}"
+    listed = ", ".join(printable(key)[:40] for key in keys[:4])
+    return f"{kind} with {listed}{' ...' if len(keys) > 4 else ''}"
 
 
 def _is_state_dict(root: Mapping[object, object]) -> bool:
@@ -105,8 +107,13 @@ def _walk(root: Record) -> Iterator[tuple[str, Record]]:
             for key, child in text_keys(children).items():
                 if child is not None:
                     path = f"{name}.{key}" if name else key
-                    pending.append((path, record_at(child, path[:200])))
-    raise InvalidInput("the checkpoint's module tree has no end", found=f"{MAX_MODULES} modules")
+                    pending.append((path, record_at(child, printable(path))))
+        if len(name) > MAX_NAME:
+            break
+    raise InvalidInput(
+        "the checkpoint's module tree has no end",
+        found=f"more than {MAX_MODULES} modules or names of more than {MAX_NAME} characters",
+    )
 
 
 def _tensors(modules: Mapping[str, Record]) -> Iterator[tuple[str, TensorRef]]:

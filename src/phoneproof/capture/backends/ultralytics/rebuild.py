@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -10,15 +10,18 @@ from torch import Tensor, nn
 from phoneproof.capture.backends.ultralytics.architecture import (
     Architecture,
     DetectLayer,
-    parse_architecture,
 )
-from phoneproof.capture.backends.ultralytics.checkpoint import Checkpoint
-from phoneproof.capture.backends.ultralytics.model_record import ModelRecord
+from phoneproof.capture.backends.ultralytics.description import ACTIVATIONS, Description
 from phoneproof.capture.backends.ultralytics.modules import Network
-from phoneproof.capture.backends.ultralytics.records import Record, TensorRef, number, shown
-from phoneproof.core.errors import ConfigError, InvalidInput, Unsupported
-
-ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"SiLU": nn.SiLU, "Identity": nn.Identity}
+from phoneproof.capture.backends.ultralytics.records import (
+    Record,
+    StorageRef,
+    TensorRef,
+    number,
+    printable,
+    shown,
+)
+from phoneproof.core.errors import ConfigError, InvalidInput
 
 _SETTINGS: Mapping[type[nn.Module], tuple[str, ...]] = {
     nn.Conv2d: ("kernel_size", "stride", "padding", "dilation", "groups"),
@@ -30,7 +33,7 @@ _SETTINGS: Mapping[type[nn.Module], tuple[str, ...]] = {
 """What a module computes beside its weights: must be what the checkpoint recorded."""
 
 
-def rebuild(checkpoint: Checkpoint, model: ModelRecord, size: tuple[int, int]) -> Network:
+def rebuild(description: Description, size: tuple[int, int]) -> Network:
     """The network with its weights, float32, in eval mode, for images of `size` [height, width].
 
     Raises:
@@ -38,21 +41,23 @@ def rebuild(checkpoint: Checkpoint, model: ModelRecord, size: tuple[int, int]) -
             the description.
         ConfigError: a size that the head's strides do not divide.
     """
-    architecture = parse_architecture(model.record.attribute("yaml"))
+    checkpoint, model = description.checkpoint, description.model
+    architecture = description.architecture
     _check_size(architecture, size)
     with torch.device("meta"):  # an absurd architecture costs nothing before it is compared
         network = Network(architecture, size)
     _check_tensors(checkpoint.path.name, network.state_dict(), model.tensors)
     _apply_settings(network, model.modules)
-    weights = {name: read_tensor(checkpoint, ref) for name, ref in model.tensors.items()}
+    storages = checkpoint.read_storages(ref.storage for ref in model.tensors.values())
+    weights = {name: _tensor(storages, ref) for name, ref in model.tensors.items()}
     network.load_state_dict(weights, strict=True, assign=True)
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def read_tensor(checkpoint: Checkpoint, ref: TensorRef) -> Tensor:
+def _tensor(storages: Mapping[StorageRef, bytes], ref: TensorRef) -> Tensor:
     """One tensor as the file's storage says; floating point as float32."""
     dtype: torch.dtype = getattr(torch, ref.storage.dtype)
-    flat = torch.frombuffer(bytearray(checkpoint.storage_bytes(ref.storage)), dtype=dtype)
+    flat = torch.frombuffer(bytearray(storages[ref.storage]), dtype=dtype)
     view = flat.as_strided(ref.shape, ref.stride, ref.offset)
     return view.to(torch.float32, copy=True) if dtype.is_floating_point else view.clone()
 
@@ -89,7 +94,7 @@ def _check_tensors(
 
 
 def _listed(what: str, names: Iterable[str]) -> str:
-    ordered = sorted(name[:120] for name in names)
+    ordered = sorted(printable(name) for name in names)
     more = f" and {len(ordered) - 8} more" if len(ordered) > 8 else ""
     return f"{what}: {', '.join(ordered[:8])}{more}" if ordered else ""
 
@@ -131,11 +136,10 @@ def _check_setting(name: str, setting: str, ours: object, theirs: object) -> Non
 
 def _activation(name: str, record: Record) -> nn.Module:
     kind = record.type
-    if kind.module != "torch.nn.modules.activation" and kind.name != "Identity":
-        raise InvalidInput(f"{name} is not an activation", found=kind.dotted)
-    if kind.name not in ACTIVATIONS:
-        raise Unsupported(f"the activation {kind.name} is not rebuilt", found=f"at {name}")
-    return ACTIVATIONS[kind.name]()
+    if kind.module.startswith("torch.nn.") and kind.name in ACTIVATIONS:
+        made: nn.Module = getattr(nn, kind.name)()
+        return made
+    raise InvalidInput(f"{name} is not an activation that is rebuilt", found=kind.dotted)
 
 
 def _replace(network: Network, name: str, module: nn.Module) -> None:

@@ -37,8 +37,8 @@ class GlobalName:
 
     @property
     def dotted(self) -> str:
-        """``module.name``."""
-        return f"{self.module}.{self.name}"
+        """``module.name``, at most 200 characters, fit for a terminal."""
+        return printable(f"{self.module}.{self.name}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +101,11 @@ class Record:
 def text_keys(value: Mapping[object, object]) -> dict[str, object]:
     """The entries whose key is text."""
     return {key: item for key, item in value.items() if isinstance(key, str)}
+
+
+def printable(text: str) -> str:
+    """At most 200 characters; control characters (terminal escapes) become question marks."""
+    return "".join(c if c.isprintable() else "?" for c in text[:200])
 
 
 def record_at(value: object, what: str) -> Record:

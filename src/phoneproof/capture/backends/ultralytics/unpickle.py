@@ -23,7 +23,7 @@ from phoneproof.core.errors import InvalidInput
 
 T = TypeVar("T")
 
-MAX_OPCODES = 5_000_000
+MAX_OPCODES = 2_000_000
 """The largest YOLOv8 writes about 100 000."""
 
 MAX_INT_BITS = 4096
@@ -41,12 +41,19 @@ STORAGE_DTYPES: Mapping[str, TensorDType] = {
     "BoolStorage": "bool",
 }
 
+_MALFORMED = (ValueError, KeyError, IndexError, TypeError, OverflowError, DeprecationWarning)
+"""genops on malformed text (a wrong escape is a DeprecationWarning, an error where warnings are),
+and stack or memo accesses that a valid pickle never makes."""
+
 _MARK = object()
 
 _PUSHES_ARGUMENT = frozenset(
-    "INT LONG LONG1 LONG4 BININT BININT1 BININT2 FLOAT BINFLOAT UNICODE BINUNICODE "
-    "SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES "
-    "BINBYTES8".split()
+    {
+        *("INT", "LONG", "LONG1", "LONG4", "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT"),
+        *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+        *("STRING", "BINSTRING", "SHORT_BINSTRING"),
+        *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    }
 )
 _CONSTANTS: Mapping[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _NOTHING_TO_DO = frozenset({"PROTO", "FRAME", "STOP"})
@@ -66,8 +73,7 @@ def read_pickle(data: bytes) -> object:
             machine.step(opcode.name, argument)
     except InvalidInput:
         raise
-    except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
-        # genops on malformed text, and stack or memo accesses that a valid pickle never makes.
+    except _MALFORMED as error:
         _refuse(f"{type(error).__name__}: {str(error)[:120]}", error)
     return machine.result()
 
@@ -107,6 +113,9 @@ class _Machine:
     def _push_argument(self, argument: object) -> None:
         if isinstance(argument, int) and argument.bit_length() > MAX_INT_BITS:
             _refuse(shown(argument))
+        if isinstance(argument, str):
+            # Lone surrogates are legal in a pickle and cannot be written as JSON.
+            argument = argument.encode("utf-8", "replace").decode()
         self._stack.append(argument)
 
     def _pop(self) -> object:
