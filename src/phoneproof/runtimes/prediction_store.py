@@ -191,7 +191,7 @@ def _count(path: Path) -> int:
             raise _damaged(path, f"truncated to {size} bytes")
         file.seek(-_TAIL.size, os.SEEK_END)
         zero, count, end = _TAIL.unpack(file.read(_TAIL.size))
-    if end != _END or zero != 0:
+    if end != _END or zero != 0 or count * _HEAD.size > size:
         raise _damaged(path, "truncated")
     return int(count)
 
@@ -201,7 +201,8 @@ def _record(file: BinaryIO, path: Path) -> PredictionRecord:
     if len(head) < _HEAD.size:
         raise _damaged(path, "truncated")
     length, checksum = _HEAD.unpack(head)
-    data = file.read(length)
+    # A damaged length must not make Python reserve gigabytes.
+    data = file.read(min(length, os.fstat(file.fileno()).st_size))
     if len(data) != length or zlib.crc32(data) != checksum:
         raise _damaged(path, "a record whose checksum is wrong")
     try:
