@@ -11,7 +11,7 @@ from typing import Final, get_args
 import msgspec
 
 from phoneproof.core.binding import Format, Precision
-from phoneproof.core.errors import ConfigError
+from phoneproof.core.errors import ConfigError, nearest
 from phoneproof.core.json_format import pretty_bytes
 from phoneproof.pipeline.config_faults import Fault, faults_error, find_faults, path_hook
 from phoneproof.pipeline.config_types import (
@@ -36,6 +36,17 @@ AVAILABLE_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
 }
 OPSETS: Final = range(7, 24)
 """ONNX opsets that torch's exporters write and ONNX Runtime reads."""
+
+_SHARES: Final = (
+    "top1_drop",
+    "top1_agreement",
+    "map50_95_drop",
+    "box_agreement",
+    "score_shift",
+    "lost_share",
+    "small_recall_drop",
+)
+"""Limits that are shares of 1; "1.5" was meant as percent."""
 
 NOT_YET: Final = "not available in this version"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -87,6 +98,25 @@ def target_precisions(target: TargetConfig, format_: Format) -> tuple[PrecisionR
     if target.precisions is None:
         return known
     return tuple(precision for precision in target.precisions if precision in known)
+
+
+def parse_targets(text: str) -> tuple[TargetName, ...]:
+    """Target names from "android,server"; empty text means none named.
+
+    Raises:
+        ConfigError: an unknown name; names the nearest.
+    """
+    known: tuple[TargetName, ...] = get_args(TargetName)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            near = nearest(name, known)
+            raise ConfigError(
+                f"unknown target {name!r}",
+                found=f"known: {', '.join(known)}",
+                next_step=f"did you mean {near!r}?" if near else "",
+            )
+    return tuple(name for name in known if name in names)
 
 
 def _read_table(path: Path) -> dict[str, object]:
@@ -153,6 +183,7 @@ def _value_faults(config: Config) -> Iterator[Fault]:
         if not _NAME.fullmatch(value := getattr(config.model, field)):
             what = f"{value!r} names a folder: use letters, digits, '.', '_' and '-'"
             yield Fault(place=f"model.{field}", what=what)
+    yield from _limit_faults(config)
     if config.model.reference_python is not None:
         yield Fault(place="model.reference_python", what=NOT_YET)
     if config.contract.labels is not None and config.contract.labels_file is not None:
@@ -168,6 +199,16 @@ def _value_faults(config: Config) -> Iterator[Fault]:
     for name, target in named:
         if target is not None:
             yield from _target_faults(name, target)
+
+
+def _limit_faults(config: Config) -> Iterator[Fault]:
+    for field in config.checks.__struct_fields__:
+        value = getattr(config.checks, field)
+        if isinstance(value, float) and value < 0:
+            yield Fault(place=f"checks.{field}", what="a limit must be at least 0")
+        elif isinstance(value, float) and value > 1 and field in _SHARES:
+            what = f"{value:g} is more than everything: one point is 0.01"
+            yield Fault(place=f"checks.{field}", what=what)
 
 
 def _target_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
@@ -198,8 +239,11 @@ def _option_faults(place: str, target: TargetConfig) -> Iterator[Fault]:
         yield Fault(place=f"{place}.io", what=f"{target.io!r} {NOT_YET}; known: float32")
     if target.repair:
         yield Fault(place=f"{place}.repair", what=NOT_YET)
-    if not target.batch or min(target.batch) < 1 or len(set(target.batch)) < len(target.batch):
-        yield Fault(place=f"{place}.batch", what="takes different numbers of at least 1")
+    if target.batch != (1,):
+        yield Fault(place=f"{place}.batch", what=f"other than [1] {NOT_YET}")
+    if target.sizes is not None:
+        what = f"{NOT_YET}; [contract] size sets the one size"
+        yield Fault(place=f"{place}.sizes", what=what)
     if target.opset not in OPSETS:
         what = f"{target.opset} is outside {OPSETS[0]}..{OPSETS[-1]}"
         yield Fault(place=f"{place}.opset", what=what)

@@ -118,14 +118,17 @@ class ChecksConfig(SchemaType, frozen=True, kw_only=True):
 
     hub_equivalence: float | None = None
     max_abs: float | None = None
+    max_abs_relative: float | None = None
     snr_db: float | None = None
     top1_drop: float | None = None
     top1_agreement: float | None = None
     map50_95_drop: float | None = None
     box_agreement: float | None = None
+    box_pixels: float | None = None
     score_shift: float | None = None
     lost_share: float | None = None
     small_recall_drop: float | None = None
+    size_ratio: float | None = None
     undecided: Literal["accept", "fail"] = "accept"
 
 

@@ -1,0 +1,195 @@
+"""Contract inference: everything that can be found out about a model, each with its reason.
+
+A reason begins with how sure it is: ``read:`` (written in the file or chosen by the user),
+``implied:`` (follows from what was read) or ``assumed:`` (likely; the user has to check it).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from phoneproof.capture.guess_input import InputGuess, guess_input, guess_size
+from phoneproof.capture.guess_labels import guess_labels
+from phoneproof.capture.heads import unfit_for
+from phoneproof.capture.hub import HUB_INPUT
+from phoneproof.core.binding import Binding, InputBinding, OutputBinding
+from phoneproof.core.capture import Finding, Head, Inspection
+from phoneproof.core.contract import Contract, Decode, Nms, Size, Task
+
+CERTAINTIES = ("read:", "implied:", "assumed:")
+
+
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
+    """A contract and why it is so. preset: "" where no preset stands for its image input."""
+
+    contract: Contract
+    preset: str
+    findings: tuple[Finding, ...]
+
+    def reason(self, key: str) -> str:
+        """Why the value at a dotted place is what it is; empty where nothing was said."""
+        return next((f.reason for f in self.findings if f.key == key), "")
+
+
+def infer_contract(
+    inspection: Inspection,
+    *,
+    name: str,
+    labels_found: tuple[str, ...] = (),
+    preset: str | None = None,
+    task: Task | None = None,
+) -> Inference:
+    """The likeliest contract of a model.
+
+    Args:
+        name: of the contract. labels_found: the data set's class names in its order.
+        preset: overrides the geometry and values. task: overrides what the outputs suggest;
+            "detect" where the data set has boxes.
+
+    Raises:
+        Unsupported: a detector whose outputs fit no known head, or an image input of neither 1
+            nor 3 channels.
+        ConfigError: an unknown preset.
+    """
+    settled, task_finding = _task(inspection, task)
+    classes = classes_of(head_for(inspection, settled))
+    size, size_certainty, size_reason = guess_size(inspection, detect=settled == "detect")
+    guess = guess_input(inspection, task=settled, classes=classes, size=size, preset=preset)
+    labels, labels_finding = guess_labels(inspection, labels_found, classes)
+    decode = (guess.decode or Decode(nms=Nms())) if settled == "detect" else None
+    contract = Contract(
+        name=name, task=settled, inputs=(guess.image,), labels=labels, decode=decode
+    )
+    size_text = f"{size[0]} x {size[1]}"
+    size_finding = Finding(
+        key="contract.size", value=size_text, reason=f"{size_certainty}: {size_reason}"
+    )
+    findings = [
+        task_finding,
+        size_finding,
+        *_input_findings(guess),
+        labels_finding,
+        *_decode_findings(decode, guess),
+    ]
+    own = {finding.key for finding in findings}
+    kept = [_stated(f) for f in inspection.findings if f.key not in own]
+    return Inference(contract=contract, preset=guess.preset, findings=(*findings, *kept))
+
+
+def head_for(inspection: Inspection, task: Task) -> Head:
+    """The head that carries a task.
+
+    Raises:
+        Unsupported: the outputs fit no known head of this task; names tensors and shapes.
+    """
+    if inspection.head is not None and inspection.task == task:
+        return inspection.head
+    if task != "raw":
+        raise unfit_for(task, inspection)
+    return Head(
+        outputs=tuple(
+            OutputBinding(tensor=spec.name, role="raw", shape=spec.shape, dtype=spec.dtype)
+            for spec in inspection.outputs
+        )
+    )
+
+
+def classes_of(head: Head) -> int | None:
+    """How many classes the scores of a head have; null where it has none."""
+    for output in head.outputs:
+        if output.role == "scores":
+            if output.slice is not None:
+                return output.slice[1] - output.slice[0]
+            return output.shape[output.axes.index("class") + 1]
+    return None
+
+
+def hub_binding(inspection: Inspection, contract: Contract, *, size: Size, batch: int) -> Binding:
+    """The binding of the hub program: float32, the source's layout, outputs as the source's.
+
+    Output shapes hold the batch; other axes that the file leaves open stay -1 until the program
+    is measured (`capture.hub.with_shapes`).
+
+    Raises:
+        Unsupported: the outputs fit no known head of the contract's task.
+    """
+    head = head_for(inspection, contract.task)
+    channels, (height, width) = contract.image.channel_count, size
+    nhwc = inspection.layout == "NHWC"
+    image = InputBinding(
+        for_=contract.image.name,
+        tensor=HUB_INPUT,
+        shape=(batch, height, width, channels) if nhwc else (batch, channels, height, width),
+        layout=inspection.layout,
+    )
+    return Binding(
+        contract=contract.sha256,
+        format="hub",
+        batch=batch,
+        inputs=(image,),
+        outputs=tuple(_with_batch(output, batch) for output in head.outputs),
+        anchors=head.anchors,
+        nms_in_file=head.nms_in_file,
+    )
+
+
+def _with_batch(output: OutputBinding, batch: int) -> OutputBinding:
+    return msgspec.structs.replace(output, shape=(batch, *output.shape[1:]), dtype="float32")
+
+
+def _task(inspection: Inspection, wanted: Task | None) -> tuple[Task, Finding]:
+    key = "contract.task"
+    if wanted is not None and wanted != inspection.task:
+        head_for(inspection, wanted)  # refuses a task that the outputs cannot serve
+        return wanted, Finding(key=key, value=wanted, reason="read: chosen by you")
+    if inspection.task is None:
+        reason = "assumed: the outputs fit no known head, so the bare tensors are compared"
+        return "raw", Finding(key=key, value="raw", reason=reason)
+    stated = [_stated(f) for f in inspection.findings if f.key == key]
+    plain = Finding(key=key, value=inspection.task, reason="read: stated by the model file")
+    return inspection.task, stated[0] if stated else plain
+
+
+def _input_findings(guess: InputGuess) -> list[Finding]:
+    image, why = guess.image, f"{guess.certainty}: {guess.reason}"
+    values = [
+        ("contract.preset", guess.preset or "none"),
+        ("contract.channels", image.channels),
+        ("contract.geometry", " then ".join(_op_text(op) for op in image.geometry)),
+        ("contract.scale", f"{image.scale:.6g}"),
+        ("contract.mean", _numbers(image.mean)),
+        ("contract.std", _numbers(image.std)),
+    ]
+    if image.gray is not None:
+        values.append(("contract.gray", image.gray))
+    return [Finding(key=key, value=value, reason=why) for key, value in values]
+
+
+def _decode_findings(decode: Decode | None, guess: InputGuess) -> list[Finding]:
+    if decode is None:
+        return []
+    nms = "none" if decode.nms is None else f"IoU {decode.nms.iou:g}"
+    is_known = guess.preset != "" or guess.certainty == "implied"
+    reason = "the defaults of the family's own predictor" if is_known else "common defaults"
+    why = f"assumed: {reason}; set them to what your app uses"
+    return [
+        Finding(key="contract.decode.confidence", value=f"{decode.confidence:g}", reason=why),
+        Finding(key="contract.decode.nms", value=nms, reason=why),
+    ]
+
+
+def _stated(finding: Finding) -> Finding:
+    """A source's own finding: read from the file, unless it says otherwise."""
+    if finding.reason.startswith(CERTAINTIES):
+        return finding
+    return msgspec.structs.replace(finding, reason=f"read: {finding.reason}")
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.6g}" for value in values)
+
+
+def _op_text(op: msgspec.Struct) -> str:
+    fields = {name: getattr(op, name) for name in op.__struct_fields__}
+    shown = [f"{v[0]} x {v[1]}" if k == "size" and v else str(v) for k, v in fields.items() if v]
+    return f"{op.__struct_config__.tag} {' '.join(shown)}"

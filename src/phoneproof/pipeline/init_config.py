@@ -1,0 +1,258 @@
+"""Writing phoneproof.toml: everything found out about a model, with the reason beside it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from phoneproof.capture.infer import Inference
+from phoneproof.core import tolerances
+from phoneproof.core.capture import Hazard, Inspection
+from phoneproof.core.contract import ImageInput
+from phoneproof.core.errors import ConfigError, StorageError
+from phoneproof.core.presets import preset_input
+from phoneproof.pipeline.config import AVAILABLE, AVAILABLE_PRECISIONS
+from phoneproof.pipeline.data_facts import DataFacts
+from phoneproof.pipeline.toml_text import TomlValue, assignment, comment, disabled, toml_value
+
+_HEAD = """\
+Written by `phoneproof init`; edit it as you like. Behind a value stands why it is so: "read" was \
+written in the model file, "implied" follows from that, ASSUMED is likely and yours to check."""
+
+_IMAGE_FIELDS = (
+    "orientation",
+    "color_profile",
+    "alpha",
+    "channels",
+    "gray",
+    "values",
+    "scale",
+    "mean",
+    "std",
+)
+
+
+def write_config(
+    path: Path,
+    *,
+    source: Path,
+    images: Path,
+    labels: Path | None = None,
+    inspection: Inspection,
+    inference: Inference,
+    data: DataFacts,
+    overwrite: bool = False,
+) -> None:
+    """Write the configuration of a build; `load_config` and `build_contract` give it back.
+
+    Args:
+        path: the file to write. source: the model. images: the evaluation folder.
+        labels: the labels file or folder, where one was named.
+
+    Raises:
+        ConfigError: the file is there already and `overwrite` is false, or a name in it cannot
+            be written.
+        StorageError: the file cannot be written; nothing is left half-written.
+    """
+    if path.exists() and not overwrite:
+        raise ConfigError(
+            f"{path.name} is there already",
+            next_step="edit it, remove it, or run again with --force",
+        )
+    text = config_text(
+        base=path.absolute().parent,
+        source=source,
+        images=images,
+        labels=labels,
+        inspection=inspection,
+        inference=inference,
+        data=data,
+    )
+    _replace(path, text.encode())
+
+
+def config_text(
+    *,
+    base: Path,
+    source: Path,
+    images: Path,
+    labels: Path | None,
+    inspection: Inspection,
+    inference: Inference,
+    data: DataFacts,
+) -> str:
+    """The text of phoneproof.toml, with paths relative to the folder `base`."""
+    sections = [
+        comment(_HEAD),
+        _model(_relative(source, base), inspection, inference),
+        _data(_relative(images, base), None if labels is None else _relative(labels, base), data),
+        _contract(inference),
+        _targets(),
+        _checks(),
+        ["[package]", *assignment("directory", "dist", "the bundle's folder is made in here")],
+        _hazards((*inspection.hazards, *data.hazards)),
+    ]
+    return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
+
+
+def _relative(path: Path, base: Path) -> str:
+    """The path as seen from `base`; the last part may be a link and stays as it is called."""
+    real = path.absolute().parent.resolve() / path.name if path.name else path.resolve()
+    try:
+        return Path(os.path.relpath(real, base.resolve())).as_posix()
+    except ValueError:  # another drive on Windows
+        return real.as_posix()
+
+
+def _model(source: str, inspection: Inspection, inference: Inference) -> list[str]:
+    evidence = inspection.evidence
+    kind = " ".join(part for part in (evidence.framework, evidence.family) if part)
+    about = f"{kind}, {inspection.bytes} bytes, sha256 {inspection.sha256[:12]}"
+    lines = ["[model]", *assignment("source", source, about)]
+    lines += assignment("name", inference.contract.name, "of the bundle and the contract")
+    return lines + assignment("version", inference.contract.version)
+
+
+def _data(images: str, labels: str | None, data: DataFacts) -> list[str]:
+    kind = "labelled" if data.labelled else "without labels"
+    lines = ["[data]", *assignment("evaluation", images, f"{data.images} images, {kind}")]
+    lines += comment(f"{data.layout}: {data.reason}")
+    if data.skipped:
+        lines += comment(f"{data.skipped} more were left out; `phoneproof build` lists them")
+    if labels is not None:
+        lines += assignment("labels", labels, "read: named by you")
+    lines += comment(
+        "Float conversions are measured on all of these. Where a step calibrates or searches, "
+        "the images are divided once by their content, and adding images moves none: "
+        f"{data.calibration} for calibration, {data.selection} for selection, "
+        f"{data.confirmation} for confirmation. An own folder for calibration is better:"
+    )
+    return [*lines, *disabled(assignment("calibration", "path/to/training/images"))]
+
+
+def _contract(inference: Inference) -> list[str]:
+    contract, image = inference.contract, inference.contract.image
+    lines = ["[contract]", *_reasoned("task", contract.task, inference)]
+    standard = None
+    if inference.preset:
+        lines += _reasoned("preset", inference.preset, inference)
+        standard = preset_input(inference.preset, image.size)
+    lines += _reasoned("size", image.size, inference, note="height, width")
+    if contract.labels:
+        names = [label or "" for label in contract.labels]
+        note = '"" stands for background or a gap' if None in contract.labels else ""
+        lines += _reasoned("labels", names, inference, note=note)
+    if standard is not None:
+        lines += comment("What the preset stands for; remove the # to override a value:")
+    lines += _image(image, standard, inference)
+    return lines + _decode(inference)
+
+
+def _image(image: ImageInput, standard: ImageInput | None, inference: Inference) -> list[str]:
+    """Fields that the preset already gives are comments, the others are values."""
+    lines: list[str] = []
+    for field in _IMAGE_FIELDS:
+        value = getattr(image, field)
+        if value is None:
+            continue
+        if standard is not None and getattr(standard, field) == value:
+            lines += disabled(assignment(field, value))
+        else:
+            lines += _reasoned(field, value, inference)
+    geometry = [line for op in image.geometry for line in _geometry_op(op)]
+    if standard is not None and standard.geometry == image.geometry:
+        return lines + disabled(geometry)
+    return lines + comment(_why("geometry", inference)) + geometry
+
+
+def _geometry_op(op: msgspec.Struct) -> list[str]:
+    lines = ["[[contract.geometry]]", *assignment("op", str(op.__struct_config__.tag))]
+    for field in op.__struct_fields__:
+        value = getattr(op, field)
+        if value is not None:
+            lines += assignment(field, value)
+    return lines
+
+
+def _decode(inference: Inference) -> list[str]:
+    decode = inference.contract.decode
+    if decode is None:
+        return []
+    lines = ["", "[contract.decode]"]
+    lines += _reasoned("decode.confidence", decode.confidence, inference)
+    lines += assignment("multi_label", decode.multi_label)
+    if decode.nms is None:
+        return lines + _reasoned("decode.nms", False, inference)
+    lines += ["", "[contract.decode.nms]", *comment(_why("decode.nms", inference))]
+    for field in decode.nms.__struct_fields__:
+        lines += assignment(field, getattr(decode.nms, field))
+    return lines
+
+
+def _reasoned(key: str, value: TomlValue, inference: Inference, note: str = "") -> list[str]:
+    why = "; ".join(part for part in (note, _why(key, inference)) if part)
+    return assignment(key.rpartition(".")[2], value, why)
+
+
+def _why(key: str, inference: Inference) -> str:
+    reason = inference.reason(f"contract.{key}")
+    certainty, _, rest = reason.partition(":")
+    return f"ASSUMED:{rest}" if certainty == "assumed" else reason
+
+
+def _targets() -> list[str]:
+    lines: list[str] = []
+    for name, formats in AVAILABLE.items():
+        format_ = formats[0]
+        lines += ["", f"[targets.{name}]"] if lines else [f"[targets.{name}]"]
+        lines += assignment("formats", [format_], f"known: {', '.join(formats)}")
+        lines += assignment("precisions", list(AVAILABLE_PRECISIONS[format_]))
+        if format_ == "onnx":
+            lines += assignment("opset", 12, "understood by every runtime still in use")
+    return lines
+
+
+def _checks() -> list[str]:
+    lines = ["[checks]", *assignment("undecided", "accept", '"fail" demands enough images')]
+    lines += comment("The losses you accept, as raw numbers (0.01 is one point); the defaults:")
+    defaults = (
+        ("top1_drop", tolerances.TOP1_DROP),
+        ("map50_95_drop", tolerances.MAP_DROP),
+        ("score_shift", tolerances.SCORE_SHIFT),
+        ("lost_share", tolerances.LOST_SHARE),
+        ("small_recall_drop", tolerances.SMALL_RECALL_DROP),
+    )
+    return lines + [f"# {name} = {toml_value(limit)}" for name, limit in defaults]
+
+
+def _hazards(hazards: tuple[Hazard, ...]) -> list[str]:
+    if not hazards:
+        return []
+    lines = comment("Hazards found:")
+    for hazard in hazards:
+        lines += comment(f"- {hazard.severity}, {hazard.name}: {hazard.found}; {hazard.next_step}")
+    return lines
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write beside the file, then rename: it is never there half-written."""
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            with suppress(OSError):
+                Path(temporary).unlink()
+        raise StorageError(
+            f"{path.name} cannot be written",
+            found=error.strerror or str(error),
+            next_step=f"make {path.absolute().parent} writable, or free space on its disk",
+        ) from error
