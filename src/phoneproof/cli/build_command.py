@@ -54,7 +54,7 @@ def _write_extras(outcome: BuildOutcome, junit: Path | None, summary: Path | Non
     from phoneproof.package.summary import summary_markdown
 
     if junit is not None:
-        junit.write_text(junit_xml(outcome.report), encoding="utf-8")
+        junit.write_bytes(junit_xml(outcome.report))
     if summary is not None:
         summary.write_text(summary_markdown(outcome.report), encoding="utf-8")
 

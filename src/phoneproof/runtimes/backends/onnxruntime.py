@@ -51,6 +51,26 @@ class OnnxRuntime:
         return _OnnxTracingSession(_session(content, path, options), own, steps)
 
 
+def read_metadata(path: Path) -> dict[str, bytes]:
+    """metadata_props of an ONNX file, read without the onnx package.
+
+    Raises:
+        InvalidInput: not an ONNX model.
+    """
+    require_model_file(path, "ONNX model")
+    options = _options(1)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    entries = _session(str(path), path, options).get_modelmeta().custom_metadata_map
+    return {key: value.encode() for key, value in entries.items()}
+
+
+def read_metadata(path: Path) -> dict[str, bytes]:
+    """The file's metadata_props as key -> bytes, read without the onnx package."""
+    require_model_file(path, "ONNX model")
+    found = _session(str(path), path, _options(1)).get_modelmeta().custom_metadata_map
+    return {key: value.encode() for key, value in found.items()}
+
+
 def _options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL

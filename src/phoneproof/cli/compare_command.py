@@ -1,0 +1,54 @@
+"""``phoneproof compare``: one model file measured against another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from phoneproof.core.errors import VerificationFailed
+
+
+@click.command("compare")
+@click.argument("baseline", type=click.Path(path_type=Path))
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option(
+    "--contract",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="contract.json; default: the one inside BASELINE.",
+)
+@click.option(
+    "--images", type=click.Path(path_type=Path), required=True, help="Images to compare on."
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def command(
+    baseline: Path, candidate: Path, contract: Path | None, images: Path, as_json: bool
+) -> int:
+    """Measure CANDIDATE against BASELINE on the same images, under one contract.
+
+    Exits with 7 when the candidate is measured and refused.
+    """
+    from phoneproof.cli.progress import show_progress
+    from phoneproof.core.contract import Contract
+    from phoneproof.core.json_format import parse, pretty_bytes
+    from phoneproof.pipeline.compare import compare
+    from phoneproof.pipeline.loaded import load_artifact, read_file
+    from phoneproof.verify.verdicts import accepted
+
+    first, second = load_artifact(baseline), load_artifact(candidate)
+    shared = (
+        parse(read_file(contract), Contract, what=contract.name) if contract else first.contract
+    )
+    with show_progress(quiet=as_json) as listener:
+        compared = compare(first, second, contract=shared, images=images, listener=listener)
+    if as_json:
+        click.echo(pretty_bytes(compared.checks).decode(), nl=False)
+    else:
+        from rich.console import Console
+
+        from phoneproof.cli.check_table import add_checks, check_table
+
+        table = check_table()
+        add_checks(table, candidate.name, compared.checks)
+        Console().print(table)
+    return 0 if accepted(compared.checks, compared.limits) else VerificationFailed.exit_code

@@ -1,0 +1,60 @@
+"""``phoneproof verify``: is this bundle still what was built, and does it still measure so?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phoneproof.core.errors import VerificationFailed
+
+if TYPE_CHECKING:
+    from phoneproof.pipeline.verify_bundle import Verification
+
+
+@click.command("verify")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="The evaluation images: re-measure against the stored baseline.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def command(bundle: Path, images: Path | None, as_json: bool) -> int:
+    """Check every hash of BUNDLE and run its golden vectors again.
+
+    Needs neither the source nor torch. Exits with 7 when something was altered or differs.
+    """
+    from phoneproof.cli.progress import show_progress
+    from phoneproof.pipeline.verify_bundle import verify_bundle
+
+    with show_progress(quiet=as_json) as listener:
+        verification = verify_bundle(bundle, images=images, listener=listener)
+    _show(verification, as_json)
+    return 0 if verification.accepted else VerificationFailed.exit_code
+
+
+def _show(verification: Verification, as_json: bool) -> None:
+    from phoneproof.core.json_format import pretty_bytes
+
+    if as_json:
+        click.echo(pretty_bytes(verification).decode(), nl=False)
+        return
+    from rich.console import Console
+
+    from phoneproof.cli.check_table import add_checks, check_table
+
+    console = Console()
+    table = check_table()
+    for artifact in verification.artifacts:
+        table.add_section()
+        add_checks(table, artifact.id, artifact.checks)
+    console.print(table)
+    if verification.unmatched:
+        console.print(
+            f"[yellow]{verification.unmatched} image(s) are not in the stored baseline "
+            "and were left out[/yellow]"
+        )
+    word = "[green]verified[/green]" if verification.accepted else "[red]refused[/red]"
+    console.print(f"{word}  {verification.bundle} {verification.version}")

@@ -1,0 +1,180 @@
+"""Verifying a bundle again: hashes, golden vectors, and a re-measure on the user's images.
+
+Needs neither the source nor torch: LiteRT and ONNX Runtime run the artifacts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from phoneproof.core.artifact import Artifact
+from phoneproof.core.check import Check, Verdict, artifact_verdict, worst_verdict
+from phoneproof.core.dataset import ImageSet
+from phoneproof.core.errors import InvalidInput
+from phoneproof.core.events import Event, Listener
+from phoneproof.package.bundle import BASELINE, GOLDEN, Bundle, read_bundle
+from phoneproof.package.golden_check import check_golden
+from phoneproof.pipeline.pack_step import open_artifact
+from phoneproof.runtimes.base import RUNTIMES
+from phoneproof.runtimes.predict import Prediction, Predictor
+from phoneproof.runtimes.prediction_store import read_predictions
+from phoneproof.verify.limits import Limits, limits_for
+from phoneproof.verify.measure import measure
+from phoneproof.verify.verdicts import accepted
+
+
+class VerifiedArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """One artifact of the bundle, measured again."""
+
+    id: str
+    verdict: Verdict
+    accepted: bool
+    checks: tuple[Check, ...]
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What `phoneproof verify` says. unmatched: images that the baseline has not seen."""
+
+    bundle: str
+    version: str
+    verdict: Verdict
+    accepted: bool
+    files: int
+    artifacts: tuple[VerifiedArtifact, ...]
+    images: int
+    unmatched: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Matched:
+    """The images that the stored baseline has seen, with its predictions of them."""
+
+    images: ImageSet
+    baseline: tuple[Prediction, ...]
+    unmatched: int
+
+
+def verify_bundle(folder: Path, *, images: Path | None, listener: Listener) -> Verification:
+    """Check every hash, run the golden vectors, and re-measure on `images` where given.
+
+    Raises:
+        VerificationFailed: a file was altered, is missing or does not belong.
+        InvalidInput: not a bundle, or none of the images is known to its baseline.
+    """
+    bundle = read_bundle(folder)
+    listener(Event(step="hashes", state="finished", message=f"{len(bundle.manifest.files)} files"))
+    matched = _match(bundle, images, listener) if images is not None else None
+    found = tuple(
+        _verify(bundle, artifact, matched, listener) for artifact in bundle.manifest.artifacts
+    )
+    return Verification(
+        bundle=bundle.manifest.name,
+        version=bundle.manifest.version,
+        verdict=worst_verdict(tuple(one.verdict for one in found)),
+        accepted=all(one.accepted for one in found),
+        files=len(bundle.manifest.files),
+        artifacts=found,
+        images=len(matched.images.items) if matched else 0,
+        unmatched=matched.unmatched if matched else 0,
+    )
+
+
+def _verify(
+    bundle: Bundle, artifact: Artifact, matched: _Matched | None, listener: Listener
+) -> VerifiedArtifact:
+    step = f"verify {artifact.id}"
+    listener(Event(step=step, state="started"))
+    runtime = RUNTIMES.load(artifact.format)
+    shown = f"{runtime.name} ({runtime.version})"
+    checks = check_golden(
+        bundle.folder / GOLDEN,
+        bundle.contract,
+        [(artifact, bundle.path_of(artifact))],
+        open_artifact,
+        runtime=shown,
+        device=runtime.device,
+    )
+    limits = _limits(bundle, artifact)
+    if matched is not None:
+        checks += _remeasure(bundle, artifact, matched, limits, (shown, runtime.device), listener)
+    verdict = artifact_verdict(checks)
+    listener(Event(step=step, state="failed" if verdict == "fail" else "finished"))
+    return VerifiedArtifact(
+        id=artifact.id, verdict=verdict, accepted=accepted(checks, limits), checks=checks
+    )
+
+
+def _remeasure(
+    bundle: Bundle,
+    artifact: Artifact,
+    matched: _Matched,
+    limits: Limits,
+    runtime: tuple[str, str],
+    listener: Listener,
+) -> tuple[Check, ...]:
+    session = open_artifact(artifact, bundle.path_of(artifact))
+    step = f"verify {artifact.id}"
+    predictions = Predictor(session, bundle.contract, artifact.binding).predict_items(
+        matched.images.items,
+        with_metric=bundle.contract.task == "detect",
+        progress=lambda done, total: listener(
+            Event(step=step, state="progress", done=done, total=total)
+        ),
+    )
+    return measure(
+        baseline=matched.baseline,
+        candidate=predictions,
+        images=matched.images,
+        contract=bundle.contract,
+        precision=artifact.precision,
+        limits=limits,
+        runtime=runtime[0],
+        device=runtime[1],
+        outputs="left out",
+    )
+
+
+def _limits(bundle: Bundle, artifact: Artifact) -> Limits:
+    """The precision's limits, with those that the build held the artifact to."""
+    report = next(one for one in bundle.report.artifacts if one.id == artifact.id)
+    known = set(Limits.__struct_fields__)
+    built = {c.name: c.limit for c in report.checks if c.name in known and c.limit is not None}
+    built.pop("max_abs", None)
+    limits = msgspec.structs.replace(
+        limits_for(artifact.precision), undecided=bundle.report.undecided
+    )
+    return msgspec.structs.replace(limits, **built)
+
+
+def _match(bundle: Bundle, images: Path, listener: Listener) -> _Matched:
+    from phoneproof.data.load import load_images
+
+    contract = bundle.contract
+    found = load_images(
+        images,
+        contract_labels=contract.labels,
+        task=contract.task,
+        class_index=contract.class_index,
+    )
+    baseline = read_predictions(bundle.folder / BASELINE)
+    known = {one.sha256 for one in baseline}
+    items = tuple(item for item in found.items if item.sha256 in known)
+    unmatched = len(found.items) - len(items)
+    if not items:
+        raise InvalidInput(
+            f"the baseline has seen none of the images in {images}",
+            found=f"{len(found.items)} image(s) of other content, baseline of {len(known)}",
+            next_step="name the folder the bundle was built with (its evaluation images)",
+        )
+    listener(
+        Event(step="images", state="finished", message=f"{len(items)} images, {unmatched} unknown")
+    )
+    wanted = {item.sha256 for item in items}
+    return _Matched(
+        images=ImageSet(split=found.split, items=items, skipped=found.skipped),
+        baseline=tuple(one for one in baseline if one.sha256 in wanted),
+        unmatched=unmatched,
+    )
