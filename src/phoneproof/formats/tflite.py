@@ -11,14 +11,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from phoneproof.core.binding import Precision, Quant
-from phoneproof.core.errors import InvalidInput
+from phoneproof.core.binding import DType, Precision, Quant
+from phoneproof.core.errors import InvalidInput, Unsupported
+from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.inventory import FileInventory, counted, dominant, ranked
 from phoneproof.formats.model_file import require_model_file
 
@@ -180,6 +181,42 @@ def _indices(values: object) -> tuple[int, ...]:
 
 def _text(value: bytes | None) -> str:
     return value.decode("utf-8", "replace") if value else ""
+
+
+def tflite_tensors(
+    graph: TfliteGraph,
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs, by their signature's names and in its order where there is one.
+
+    Raises:
+        Unsupported: a dtype that no binding can carry.
+    """
+    ins = graph.signature_inputs or _named(graph, graph.inputs)
+    outs = graph.signature_outputs or _named(graph, graph.outputs)
+    return (
+        tuple(_spec(name, graph.tensors[index]) for name, index in ins),
+        tuple(_spec(name, graph.tensors[index]) for name, index in outs),
+    )
+
+
+def _named(graph: TfliteGraph, indices: tuple[int, ...]) -> tuple[tuple[str, int], ...]:
+    return tuple((graph.tensors[index].name, index) for index in indices)
+
+
+def _spec(name: str, tensor: TfliteTensor) -> TensorSpec:
+    if tensor.dtype not in get_args(DType):
+        raise Unsupported(f"tensor {name!r} has a type that is not handled", found=tensor.dtype)
+    dtype = cast(DType, tensor.dtype)
+    return TensorSpec(name=name, shape=tensor.shape, dtype=dtype, quant=tensor.quant)
+
+
+def weight_sums(graph: TfliteGraph) -> dict[str, float]:
+    """Name -> sum over the elements of each float constant (NaN as soon as one is NaN)."""
+    return {
+        tensor.name: float(np.sum(tensor.data.view(tensor.dtype), dtype=np.float64))
+        for tensor in graph.tensors
+        if tensor.data.size and tensor.dtype in ("float16", "float32", "float64")
+    }
 
 
 def inventory(graph: TfliteGraph) -> FileInventory:

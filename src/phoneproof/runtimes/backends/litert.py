@@ -71,10 +71,10 @@ def _without_greeting() -> Iterator[None]:
     It goes past Python's sys.stderr and past every log setting, into the user's live table.
     """
     global _greeted
+    if _greeted:
+        yield
+        return
     with _greeting_lock:
-        if _greeted:
-            yield
-            return
         kept = os.dup(2)
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)

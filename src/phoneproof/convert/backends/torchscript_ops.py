@@ -1,0 +1,107 @@
+"""Operators that torch.export writes and the TorchScript ONNX exporter knows by another name.
+
+Hub programs hold functional ATen operators (``aten._softmax``); the exporter was made for what
+eager code records (``aten.softmax``). Each rule below replaces one by the other, value for value.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch.fx import Graph, Node
+from torch.fx.node import Argument
+
+aten: Final = torch.ops.aten
+Rule = Callable[[Graph, tuple[Argument, ...]], Node]
+
+
+def to_torchscript_ops(module: torch.fx.GraphModule) -> None:
+    """Replace, in place, every operator that `RULES` has a rule for."""
+    graph = module.graph
+    for node in list(graph.nodes):
+        rule = RULES.get(node.target) if node.op == "call_function" else None
+        if rule is None:
+            continue
+        with graph.inserting_before(node):
+            replacement = rule(graph, _all_arguments(node))
+        _replace(node, replacement)
+    graph.eliminate_dead_code()
+    graph.lint()
+    module.recompile()
+
+
+def _all_arguments(node: Node) -> tuple[Argument, ...]:
+    """Positional arguments in the schema's order, defaults filled in."""
+    schema = node.target._schema.arguments  # type: ignore[union-attr]
+    given = dict(zip((argument.name for argument in schema), node.args, strict=False))
+    given.update(node.kwargs)
+    return tuple(given.get(argument.name, argument.default_value) for argument in schema)
+
+
+def _replace(node: Node, replacement: Node) -> None:
+    firsts = [user for user in node.users if _is_first(user)]
+    if not firsts:
+        node.replace_all_uses_with(replacement)
+        return
+    # The old operator returned a tuple of which inference needs the first element only.
+    for user in firsts:
+        user.replace_all_uses_with(replacement)
+
+
+def _is_first(user: Node) -> bool:
+    return user.target is operator.getitem and user.args[1:] == (0,)
+
+
+def _softmax(graph: Graph, args: tuple[Argument, ...]) -> Node:
+    return graph.call_function(aten.softmax.int, (args[0], args[1]))
+
+
+def _log_softmax(graph: Graph, args: tuple[Argument, ...]) -> Node:
+    return graph.call_function(aten.log_softmax.int, (args[0], args[1]))
+
+
+def _nearest(graph: Graph, args: tuple[Argument, ...]) -> Node:
+    image, size, *scales = args
+    return graph.call_function(aten.upsample_nearest2d.vec, (image, *_size(size, scales)))
+
+
+def _bilinear(graph: Graph, args: tuple[Argument, ...]) -> Node:
+    image, size, corners, *scales = args
+    wanted, factors = _size(size, scales)
+    return graph.call_function(aten.upsample_bilinear2d.vec, (image, wanted, corners, factors))
+
+
+def _size(size: Argument, scales: list[Argument]) -> tuple[Argument, Argument]:
+    """(size, None) or (None, scale factors): the combined form takes exactly one."""
+    return (size, None) if None in scales else (None, scales)
+
+
+def _batch_norm(graph: Graph, args: tuple[Argument, ...]) -> Node:
+    image, weight, bias, mean, variance, momentum, eps = args
+    return graph.call_function(
+        aten.batch_norm.default,
+        (image, weight, bias, mean, variance, False, momentum, eps, False),
+    )
+
+
+def _group_norm(graph: Graph, args: tuple[Argument, ...]) -> Node:
+    image, weight, bias, _n, _c, _area, groups, eps = args
+    return graph.call_function(aten.group_norm.default, (image, groups, weight, bias, eps, False))
+
+
+def _adaptive_pool(graph: Graph, args: tuple[Argument, ...]) -> Node:
+    return graph.call_function(aten.adaptive_avg_pool2d.default, args)
+
+
+RULES: Final[dict[object, Rule]] = {
+    aten._softmax.default: _softmax,
+    aten._log_softmax.default: _log_softmax,
+    aten.upsample_nearest2d.default: _nearest,
+    aten.upsample_bilinear2d.default: _bilinear,
+    aten._native_batch_norm_legit_no_training.default: _batch_norm,
+    aten.native_group_norm.default: _group_norm,
+    aten._adaptive_avg_pool2d.default: _adaptive_pool,
+}
