@@ -60,14 +60,13 @@ def infer_contract(
     contract = Contract(
         name=name, task=settled, inputs=(guess.image,), labels=labels, decode=decode
     )
-    size_text = f"{size[0]} x {size[1]}"
-    size_finding = Finding(
-        key="contract.size", value=size_text, reason=f"{size_certainty}: {size_reason}"
+    size_finding = _stated_or(
+        inspection, "contract.size", f"{size[0]} x {size[1]}", f"{size_certainty}: {size_reason}"
     )
     findings = [
         task_finding,
         size_finding,
-        *_input_findings(guess),
+        *_input_findings(guess, inspection),
         labels_finding,
         *_decode_findings(decode, guess),
     ]
@@ -145,13 +144,21 @@ def _task(inspection: Inspection, wanted: Task | None) -> tuple[Task, Finding]:
     if inspection.task is None:
         reason = "assumed: the outputs fit no known head, so the bare tensors are compared"
         return "raw", Finding(key=key, value="raw", reason=reason)
-    stated = [_stated(f) for f in inspection.findings if f.key == key]
-    plain = Finding(key=key, value=inspection.task, reason="read: stated by the model file")
-    return inspection.task, stated[0] if stated else plain
+    plain = "read: stated by the model file"
+    return inspection.task, _stated_or(inspection, key, inspection.task, plain)
 
 
-def _input_findings(guess: InputGuess) -> list[Finding]:
+def _stated_or(inspection: Inspection, key: str, value: str, reason: str) -> Finding:
+    """The source's own finding about a value, or the given one where it said nothing."""
+    stated = [f for f in inspection.findings if f.key == key]
+    return _stated(stated[0]) if stated else Finding(key=key, value=value, reason=reason)
+
+
+def _input_findings(guess: InputGuess, inspection: Inspection) -> list[Finding]:
     image, why = guess.image, f"{guess.certainty}: {guess.reason}"
+    if guess.certainty == "implied" and guess.preset == inspection.preset:
+        stated = _stated_or(inspection, "contract.preset", guess.preset, why)
+        why = f"implied:{stated.reason.partition(':')[2]}"
     values = [
         ("contract.preset", guess.preset or "none"),
         ("contract.channels", image.channels),

@@ -18,10 +18,23 @@ from phoneproof.core.errors import InvalidInput
 from phoneproof.core.events import Progress, silent
 
 IMAGE_SUFFIXES: Final = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+    {
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jpeg",
+        ".jpg",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    }
 )
-IMAGE_FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
-"""What Pillow may try: its rarer parsers are not offered files from strangers."""
+IMAGE_FORMATS: Final = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "AVIF")
+"""What Pillow may try: its rarer parsers are not offered files from strangers. MPO, a JPEG with
+more pictures behind the first, is opened as JPEG."""
 
 MAX_FILE_BYTES: Final = 512 << 20
 """An image file is read whole to hash it; no photograph comes near half a GiB."""
