@@ -10,28 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phoneproof.core.check import Check, Worst
-from phoneproof.core.contract import Contract
 from phoneproof.core.errors import VerificationFailed
-from phoneproof.decode.results import Detections
 from phoneproof.verify.evidence import ImageValue, Setting, bounded_check, worst_images
 from phoneproof.verify.limits import Limits
-from phoneproof.verify.matching import (
-    UNMATCHED,
-    corner_distance,
-    iou,
-    match_one_to_one,
-    same_class,
-)
 
 IDENTICAL_SNR_DB: Final = 300.0
 """Stands for "no noise at all": twice the 53 bits of a double is 319 dB, and JSON knows no inf."""
 
 PROBABILITY_ROLES: Final = frozenset({"probabilities", "scores", "objectness"})
 """Roles whose values are in 0..1, so that an absolute difference means something."""
-
-NMS_TIE_IOU: Final = 0.01
-"""A box whose IoU with a neighbour is this close to the NMS limit may be kept by one runtime and
-suppressed by another: float32 moves a corner by 1e-2 pixels at most, an IoU by well under .01."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,18 +31,6 @@ class RoleRow:
     max_abs: float
     peak: float
     snr_db: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AgreementRow:
-    """Detections of one image: matched pairs, items without a partner, and excused items."""
-
-    name: str
-    sha256: str
-    matched: int
-    missing: int
-    extra: int
-    ties: int
 
 
 def compare_roles(
@@ -186,83 +161,3 @@ def hub_checks(setting: Setting, rows: Sequence[RoleRow], limits: Limits) -> lis
             )
         )
     return checks
-
-
-def compare_boxes(
-    name: str,
-    sha256: str,
-    baseline: Detections,
-    candidate: Detections,
-    baseline_metric: Detections | None,
-    contract: Contract,
-    limits: Limits,
-) -> AgreementRow:
-    """Whether two models show the same boxes on one image.
-
-    Ties are items without a partner that the baseline itself decides by a hair: a score within
-    twice the tolerance of the threshold, or an IoU with a neighbour beside the NMS limit.
-    """
-    distance = corner_distance(baseline.boxes, candidate.boxes)
-    near = same_class(baseline, candidate) & (distance <= limits.box_pixels)
-    columns = match_one_to_one(distance, near)
-    lost = np.flatnonzero(columns == UNMATCHED)
-    extra = np.setdiff1d(np.arange(len(candidate.scores)), columns)
-    neighbours = baseline_metric if baseline_metric is not None else baseline
-    lost_ties = int(_is_tie(baseline, lost, neighbours, contract, limits).sum())
-    extra_ties = int(_is_tie(candidate, extra, neighbours, contract, limits).sum())
-    return AgreementRow(
-        name=name,
-        sha256=sha256,
-        matched=len(columns) - len(lost),
-        missing=len(lost) - lost_ties,
-        extra=len(extra) - extra_ties,
-        ties=lost_ties + extra_ties,
-    )
-
-
-def _is_tie(
-    detections: Detections,
-    items: NDArray[np.int64],
-    neighbours: Detections,
-    contract: Contract,
-    limits: Limits,
-) -> NDArray[np.bool_]:
-    decode = contract.decode
-    if decode is None:
-        return np.zeros(len(items), np.bool_)
-    clearance = 2.0 * limits.probability_tolerance
-    tie = np.abs(detections.scores[items].astype(np.float64) - decode.confidence) < clearance
-    if decode.nms is not None and len(neighbours.scores):
-        overlap = iou(detections.boxes[items], neighbours.boxes)
-        if not decode.nms.class_agnostic:
-            overlap[detections.classes[items][:, None] != neighbours.classes[None]] = 0.0
-        tie |= (np.abs(overlap - decode.nms.iou) < NMS_TIE_IOU).any(axis=1)
-    return np.asarray(tie, np.bool_)
-
-
-def box_agreement_check(setting: Setting, rows: Sequence[AgreementRow], limits: Limits) -> Check:
-    """Share of boxes, of either model, that have their partner in the other."""
-    matched = sum(row.matched for row in rows)
-    n = matched + sum(row.missing + row.extra for row in rows)
-    return bounded_check(
-        setting,
-        "box_agreement",
-        matched / n if n else 1.0,
-        limits.box_agreement,
-        n=n,
-        direction="min",
-        ties=sum(row.ties for row in rows),
-        method="boxes under the app's decode, matched one to one within the class, every "
-        f"coordinate within {limits.box_pixels:g} px",
-        hint="" if n else "no detection on any image: add images that show the objects",
-        worst=worst_images(
-            ImageValue(
-                name=row.name,
-                sha256=row.sha256,
-                value=float(row.missing + row.extra),
-                note=f"{row.missing} missing, {row.extra} extra",
-            )
-            for row in rows
-            if row.missing + row.extra
-        ),
-    )

@@ -12,7 +12,7 @@ from phoneproof.core.tolerances import LOST_CLEARANCE, MATCH_IOU
 from phoneproof.decode.results import Detections
 from phoneproof.verify.evidence import ImageValue, Setting, margin_check, worst_images
 from phoneproof.verify.limits import Limits
-from phoneproof.verify.matching import UNMATCHED, iou, match_one_to_one, same_class
+from phoneproof.verify.matching import UNMATCHED, Index, iou, match_one_to_one, same_class
 from phoneproof.verify.statistics import binomial, ratio_estimate
 
 
@@ -20,8 +20,9 @@ from phoneproof.verify.statistics import binomial, ratio_estimate
 class ScoreRow:
     """Detections of one image that the app shows with the baseline.
 
-    pairs: (baseline, candidate) scores of those found again. clear: how many were well above the
-    threshold; lost: how many of these are now below it or gone. flicker: the same for the rest.
+    pairs: (baseline, candidate) scores of those found again, at whatever score. clear: how many
+    were well above the threshold; lost: how many of these the candidate's app no longer shows.
+    flicker: the same for the rest.
     """
 
     name: str
@@ -37,24 +38,24 @@ def compare_scores(
     sha256: str,
     baseline: Detections,
     candidate: Detections,
+    candidate_metric: Detections,
     confidence: float,
 ) -> ScoreRow:
-    """Match the baseline's app detections in the candidate's detections.
+    """Match the baseline's app detections first in what the candidate's app shows, then wider.
 
-    Args:
-        baseline: detections under the app's decode.
-        candidate: detections under the decode of mAP, which still holds those that fell below
-            the app's threshold.
-        confidence: the app's threshold; a score counts when it is greater.
+    A detection is gone when the candidate's app shows no such object: the same class at an IoU of
+    at least .5. Its new score, for the mean change, is then looked up among the detections under
+    the decode of mAP, which still hold those that fell below the app's threshold: leaving these
+    out would hide the very change that is measured.
     """
-    overlap = iou(baseline.boxes, candidate.boxes)
-    allowed = same_class(baseline, candidate) & (overlap >= MATCH_IOU)
-    columns = match_one_to_one(1.0 - overlap, allowed)
-    found = columns != UNMATCHED
-    after = np.zeros(len(columns), np.float32)
-    after[found] = candidate.scores[columns[found]]
-    # Not "<=": a NaN score is below every threshold.
-    below = ~(after > np.float32(confidence))
+    shown = _match(baseline, candidate)
+    after = np.full(len(shown), np.nan, np.float32)
+    after[shown != UNMATCHED] = candidate.scores[shown[shown != UNMATCHED]]
+    hidden = np.flatnonzero(shown == UNMATCHED)
+    wider = _match(_subset(baseline, hidden), candidate_metric)
+    after[hidden[wider != UNMATCHED]] = candidate_metric.scores[wider[wider != UNMATCHED]]
+    found = ~np.isnan(after)
+    gone = shown == UNMATCHED
     clear = baseline.scores >= confidence + LOST_CLEARANCE
     return ScoreRow(
         name=name,
@@ -63,8 +64,22 @@ def compare_scores(
             (float(b), float(c)) for b, c in zip(baseline.scores[found], after[found], strict=True)
         ),
         clear=int(clear.sum()),
-        lost=int((clear & below).sum()),
-        flicker=int((~clear & below).sum()),
+        lost=int((clear & gone).sum()),
+        flicker=int((~clear & gone).sum()),
+    )
+
+
+def _match(baseline: Detections, candidate: Detections) -> Index:
+    overlap = iou(baseline.boxes, candidate.boxes)
+    allowed = same_class(baseline, candidate) & (overlap >= MATCH_IOU)
+    return match_one_to_one(1.0 - overlap, allowed)
+
+
+def _subset(detections: Detections, items: Index) -> Detections:
+    return Detections(
+        boxes=detections.boxes[items],
+        scores=detections.scores[items],
+        classes=detections.classes[items],
     )
 
 
@@ -105,9 +120,9 @@ def lost_share_check(
         n=clear,
         units_per_image=clear / len(rows) if rows else 0.0,
         ties=flicker,
-        method=f"detections with a baseline score >= {confidence + LOST_CLEARANCE:.3g} that are "
-        f"now at most {confidence:.3g} or gone; exact binomial bounds; {flicker} between the two "
-        "also went and are not counted",
+        method=f"detections with a baseline score >= {confidence + LOST_CLEARANCE:.3g} that the "
+        f"app no longer shows at {confidence:.3g}; exact binomial bounds; {flicker} between "
+        "the two also went and are not counted",
         hint="" if clear else "no clear detection on any image: add images that show the objects",
         worst=worst_images(
             ImageValue(

@@ -11,6 +11,7 @@ from phoneproof.decode.results import Detections
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
+Bool = NDArray[np.bool_]
 
 UNMATCHED = -1
 

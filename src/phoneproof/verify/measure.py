@@ -14,15 +14,8 @@ from phoneproof.core.dataset import ImageItem, ImageSet
 from phoneproof.core.errors import VerificationFailed
 from phoneproof.decode.results import Classification, Detections
 from phoneproof.runtimes.predict import Prediction
-from phoneproof.verify.bounded import (
-    AgreementRow,
-    RoleRow,
-    box_agreement_check,
-    compare_boxes,
-    compare_roles,
-    hub_checks,
-    role_checks,
-)
+from phoneproof.verify.bounded import RoleRow, compare_roles, hub_checks, role_checks
+from phoneproof.verify.box_agreement import AgreementRow, box_agreement_check, compare_boxes
 from phoneproof.verify.classification_metrics import (
     ClassRow,
     accuracy_checks,
@@ -216,7 +209,7 @@ def _compare_detections(
         compare_boxes(item.name, item.sha256, first, second, wide, contract, limits)
     )
     rows.scores.append(
-        compare_scores(item.name, item.sha256, first, wide_after, _confidence(contract))
+        compare_scores(item.name, item.sha256, first, second, wide_after, _confidence(contract))
     )
     if item.boxes is not None and before.metric is not None and after.metric is not None:
         rows.detections.append(
