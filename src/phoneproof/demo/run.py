@@ -1,0 +1,52 @@
+"""The demo's material: pictures and a trained model in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from phoneproof.core.errors import MissingExtra
+from phoneproof.core.events import Event, Listener
+from phoneproof.core.presets import preset_input
+
+CONFIG_NAME: Final = "phoneproof.toml"
+PRESET: Final = "torchvision.imagenet"
+SIZE: Final = (32, 32)
+_TRAIN_SEED, _VAL_SEED = 1, 2
+_TRAIN_PER_CLASS, _VAL_PER_CLASS = 240, 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoMaterial:
+    """A model file, and the labelled pictures it has not seen."""
+
+    model: Path
+    evaluation: Path
+
+
+def make_model(directory: Path, listener: Listener) -> DemoMaterial:
+    """Draw training and evaluation pictures and train on the former.
+
+    Raises:
+        MissingExtra: PyTorch is not installed.
+    """
+    from phoneproof.demo.shapes import draw_shapes
+
+    listener(Event(step="draw pictures", state="started"))
+    pictures = draw_shapes(directory / "train", per_class=_TRAIN_PER_CLASS, seed=_TRAIN_SEED)
+    draw_shapes(directory / "val", per_class=_VAL_PER_CLASS, seed=_VAL_SEED)
+    listener(Event(step="draw pictures", state="finished"))
+    try:
+        from phoneproof.demo.backends.train import train_classifier
+    except ModuleNotFoundError as error:
+        raise MissingExtra.of(error.name or "torch", "all") from error
+    listener(Event(step="train", state="started"))
+
+    def progress(done: int, total: int) -> None:
+        listener(Event(step="train", state="progress", done=done, total=total))
+
+    model = directory / "shapes.onnx"
+    train_classifier(pictures, preset_input(PRESET, SIZE), model, seed=0, progress=progress)
+    listener(Event(step="train", state="finished"))
+    return DemoMaterial(model=model, evaluation=directory / "val")

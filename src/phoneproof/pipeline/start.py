@@ -1,0 +1,122 @@
+"""The beginning of a project: look at a model, look at images, write phoneproof.toml."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from phoneproof.capture.infer import Inference, infer_contract
+from phoneproof.core.capture import Hazard, Inspection
+from phoneproof.core.contract import Contract, Task
+from phoneproof.core.dataset import ImageSet
+from phoneproof.core.events import Event, Listener
+from phoneproof.pipeline.data_facts import DataFacts, data_facts, find_labels
+from phoneproof.pipeline.init_config import write_config
+from phoneproof.pipeline.prepare import inspect_source, locate
+from phoneproof.pipeline.workshop import open_workshop
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """What `init` found out and wrote."""
+
+    inspection: Inspection
+    inference: Inference
+    data: DataFacts
+    config: Path
+
+
+def inspect_model(source: Path, listener: Listener) -> Inspection:
+    """What a model file says of itself; nothing stays on the disk.
+
+    Raises:
+        InvalidInput: truncated, hostile, empty or a Git-LFS pointer.
+        Unsupported: a kind that is not read; the message says what to type instead.
+    """
+    found = locate(source)
+    with (
+        tempfile.TemporaryDirectory(prefix="phoneproof-") as scratch,
+        open_workshop(Path(scratch), listener) as workshop,
+    ):
+        return inspect_source(workshop, found)
+
+
+def picture_hazards(images: Path, listener: Listener) -> tuple[Hazard, ...]:
+    """What among the pictures comes out differently on phones."""
+    from phoneproof.pipeline.image_hazards import image_hazards
+
+    return image_hazards(_plain_images(images, listener))
+
+
+def start_project(
+    source: Path,
+    images: Path,
+    *,
+    config: Path,
+    labels: Path | None,
+    preset: str | None,
+    task: Task | None,
+    overwrite: bool,
+    listener: Listener,
+) -> Started:
+    """Infer everything that can be inferred, and write it with its reasons.
+
+    Raises:
+        ConfigError: `config` exists and `overwrite` is false; an unknown preset; labels that do
+            not fit the model.
+        InvalidInput, Unsupported: of the model or the images.
+    """
+    inspection = inspect_model(source, listener)
+    found = find_labels(images, labels, task or inspection.task)
+    inference = infer_contract(
+        inspection,
+        name=contract_name(source),
+        labels_found=found.class_names,
+        preset=preset,
+        task=task or inspection.task or found.suggests,
+    )
+    listener(Event(step="images", state="started"))
+    loaded = _labelled_images(images, labels, inference.contract)
+    data = data_facts(found, loaded)
+    listener(Event(step="images", state="finished", message=f"{data.images} images"))
+    write_config(
+        config,
+        source=source,
+        images=images,
+        labels=labels,
+        inspection=inspection,
+        inference=inference,
+        data=data,
+        overwrite=overwrite,
+    )
+    return Started(inspection=inspection, inference=inference, data=data, config=config)
+
+
+def contract_name(source: Path) -> str:
+    """A name for the bundle, from the model's file name."""
+    return _NOT_IN_NAMES.sub("-", source.stem).strip("-").lower() or "model"
+
+
+def _labelled_images(images: Path, labels: Path | None, contract: Contract) -> ImageSet:
+    from phoneproof.data.load import load_images
+
+    return load_images(
+        images,
+        labels=labels,
+        contract_labels=contract.labels,
+        task=contract.task,
+        class_index=contract.class_index,
+    )
+
+
+def _plain_images(images: Path, listener: Listener) -> ImageSet:
+    from phoneproof.data.load import load_images
+
+    listener(Event(step="images", state="started"))
+    found = load_images(images, contract_labels=(), task="raw", class_index=lambda index: index)
+    listener(Event(step="images", state="finished", message=f"{len(found.items)} images"))
+    return found
