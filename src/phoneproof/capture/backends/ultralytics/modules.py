@@ -62,7 +62,7 @@ class C2f(nn.Module):
 
     def __init__(self, layer: C2fLayer) -> None:
         super().__init__()
-        hidden = layer.c_out // 2
+        self.hidden = hidden = layer.c_out // 2
         self.cv1 = Conv(layer.c_in, 2 * hidden)
         self.cv2 = Conv((2 + layer.repeats) * hidden, layer.c_out)
         self.m = nn.ModuleList(
@@ -71,7 +71,7 @@ class C2f(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, c_in, H, W] -> [N, c_out, H, W]."""
-        links = list(self.cv1(x).chunk(2, 1))
+        links = list(self.cv1(x).split((self.hidden, self.hidden), 1))
         for block in self.m:
             links.append(block(links[-1]))
         joined: Tensor = self.cv2(torch.cat(links, 1))
@@ -139,9 +139,9 @@ class Detect(nn.Module):
 
     def forward(self, *levels: Tensor) -> Tensor:
         """Feature maps -> [N, 4 + classes, A]: cx, cy, w, h in pixels, then sigmoid scores."""
-        boxes = [branch(x).flatten(2) for branch, x in zip(self.cv2, levels, strict=True)]
-        logits = [branch(x).flatten(2) for branch, x in zip(self.cv3, levels, strict=True)]
-        start, end = self.dfl(torch.cat(boxes, 2)).chunk(2, 1)
+        boxes = [_flat(branch(x)) for branch, x in zip(self.cv2, levels, strict=True)]
+        logits = [_flat(branch(x)) for branch, x in zip(self.cv3, levels, strict=True)]
+        start, end = self.dfl(torch.cat(boxes, 2)).split((2, 2), 1)
         near, far = self.anchors - start, self.anchors + end
         corners = torch.cat(((near + far) / 2, far - near), 1) * self.anchor_strides
         return torch.cat((corners, torch.cat(logits, 2).sigmoid()), 1)
@@ -159,7 +159,7 @@ class Classify(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, c_in, H, W] -> probabilities [N, classes]."""
-        logits: Tensor = self.linear(self.drop(self.pool(self.conv(x)).flatten(1)))
+        logits: Tensor = self.linear(self.drop(self.pool(self.conv(x)).reshape(x.shape[0], 1280)))
         return logits.softmax(1)
 
 
@@ -195,6 +195,11 @@ def _module(layer: Layer, size: tuple[int, int]) -> nn.Module:
             return Detect(layer, size)
         case ClassifyLayer():
             return Classify(layer)
+
+
+def _flat(x: Tensor) -> Tensor:
+    # Not flatten(): exporters turn this one into constants, that one into shape arithmetic.
+    return x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
 
 
 def _branch(c_in: int, hidden: int, c_out: int) -> nn.Sequential:
