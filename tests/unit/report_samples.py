@@ -328,3 +328,18 @@ def comparisons(artifact: str = "tflite-float32") -> tuple[Comparison, ...]:
             ("yard.jpg", (640, 420)),
         )
     )
+
+
+def class_comparisons(artifact: str = "tflite-float32") -> tuple[Comparison, ...]:
+    return tuple(
+        Comparison(
+            artifact=artifact,
+            check="top1_agreement",
+            image=f"leaf {size}.png",
+            value=0.0,
+            rgb=picture(*size),
+            baseline=classification(),
+            candidate=classification(best=120),
+        )
+        for size in ((32, 32), (800, 500))
+    )

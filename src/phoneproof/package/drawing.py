@@ -19,6 +19,8 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 FONT_SIZE = 13
 MIN_WIDTH = 220
 """A strip of bars needs this many pixels to be read; narrower pictures are centred on it."""
+TINY = 192
+"""Pictures of at most half this many pixels are enlarged, or nobody could see what they show."""
 MAX_TAGS = 40
 _STRIP_ROW = 24
 _PAPER: Rgb = (244, 244, 241)
@@ -38,16 +40,25 @@ def draw_predictions(
     Detections become boxes with tags that stay inside the picture, a tag giving way where a more
     certain one is; a classification becomes a strip of three bars below it.
     """
-    picture = Image.fromarray(rgb)
-    scale = min(1.0, max_side / max(picture.size))
-    small = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    picture = picture.resize(small, Image.Resampling.LANCZOS)
+    picture, scale = _scaled(Image.fromarray(rgb), max_side)
     if isinstance(results, Detections):
         _draw_boxes(picture, results, contract, scale)
         return picture
     if isinstance(results, Classification):
         return _with_strip(picture, _bars(results, contract))
     return _with_strip(picture, _raw_lines(results))
+
+
+def _scaled(picture: Image.Image, max_side: int) -> tuple[Image.Image, float]:
+    """Large pictures made small; tiny ones enlarged by a whole factor, their pixels left square."""
+    longest = max(picture.size)
+    factor = min(TINY, max_side) // longest
+    if factor > 1:
+        large = (picture.width * factor, picture.height * factor)
+        return picture.resize(large, Image.Resampling.NEAREST), float(factor)
+    scale = min(1.0, max_side / longest)
+    small = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(small, Image.Resampling.LANCZOS), scale
 
 
 def class_color(index: int) -> Rgb:

@@ -46,7 +46,7 @@ def _what(report: Report) -> list[str]:
     return [
         "## What it is",
         f"A model for the task `{capture.contract.task}` ({plain(family)}), read from "
-        f"`{capture.source_name.replace('`', '')}` (sha256 `{capture.source_sha256}`). "
+        f"{plain(capture.source_name)} (sha256 `{capture.source_sha256}`). "
         f"{plain(results_words(capture.contract))}",
     ]
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from phoneproof.core.check import CheckName
 from phoneproof.core.contract import Contract
-from phoneproof.core.report import Report
+from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.decode.results import Results
 from phoneproof.package import figures, wording
 from phoneproof.package.drawing import draw_predictions
@@ -69,6 +69,7 @@ def render_report(report: Report, comparisons: Sequence[Comparison] = ()) -> str
             report=report,
             contract=contract,
             headline=wording.headline(report),
+            broken=wording.breaking_artifact(report),
             n_images=wording.image_count(report),
             pairs=pairs,
             threshold=threshold,
@@ -95,6 +96,10 @@ def _data_uri(picture: Image.Image) -> Markup:
     return Markup("data:image/jpeg;base64,") + base64.b64encode(stream.getvalue()).decode()
 
 
+def _anchor(artifact: ArtifactReport) -> str:
+    return f"artifact-{artifact.sha256[:12]}"
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("phoneproof.package"),
@@ -107,6 +112,8 @@ def _environment() -> jinja2.Environment:
     environment.globals.update(
         lineage=figures.lineage,
         score_plot=figures.score_plot,
+        score_words=wording.score_words,
+        anchor=_anchor,
         interval=figures.interval,
         mark=figures.MARK,
         meaning=wording.CHECK_MEANING,

@@ -75,7 +75,7 @@ def duration(seconds: float) -> str:
 def limit_text(check: Check) -> str:
     """The limit with its direction: at most 0.01, at least 45 dB."""
     if check.limit is None:
-        return "none (shown only)"
+        return "none"
     word = "at most" if check.direction == "max" else "at least"
     return f"{word} {with_unit(check.limit, check.unit)}"
 
@@ -141,6 +141,10 @@ def headline(report: Report) -> Headline:
     return _accepted(report)
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
+
+
 def _refused_at_gate(report: Report) -> Headline:
     check = next(c for c in report.gate if c.verdict == "fail" and c.gating)
     return Headline(
@@ -150,7 +154,7 @@ def _refused_at_gate(report: Report) -> Headline:
             f"{report.capture.source_name} does not give the outputs of the source itself, "
             "so nothing was converted."
         ),
-        support=(_why(check), *filter(None, (check.hint,))),
+        support=(_why(check), *([_sentence(check.hint)] if check.hint else ())),
     )
 
 
@@ -206,4 +210,18 @@ def _accepted(report: Report) -> Headline:
         )
     return Headline(
         word="Accepted", sentence=sentence, support=tuple(_undecided(c) for c in left_open[:3])
+    )
+
+
+def score_words(scores: tuple[tuple[float, float], ...], threshold: float | None) -> str:
+    """What the plot of scores shows, in words: the mean change, and who crossed the threshold."""
+    shift = sum(after - before for before, after in scores) / max(1, len(scores))
+    text = f"{len(scores)} matched results; their scores change by {number(shift)} on average"
+    if threshold is None:
+        return f"{text}. Points below the diagonal lost confidence."
+    fell = sum(after <= threshold < before for before, after in scores)
+    rose = sum(before <= threshold < after for before, after in scores)
+    return (
+        f"{text}. Of those the app showed, {fell} fell to its threshold of {number(threshold)} "
+        f"or below; {rose} rose above it. Points below the diagonal lost confidence."
     )
