@@ -14,16 +14,18 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from phoneproof.core.errors import PhoneproofError, StorageError
 from phoneproof.core.events import Event, Listener
 from phoneproof.core.json_format import parse, pretty_bytes
-from phoneproof.pipeline.process import WorkerPool
-from phoneproof.pipeline.step import Step, StepRecord, StepResult, step_key, tool_versions
+from phoneproof.pipeline.process import Usage, WorkerPool
+from phoneproof.pipeline.step import RunsHere, Step, StepRecord, StepResult, step_key, tool_versions
 
 STEP_TIMEOUT_SECONDS = 3600.0
 """A converter that is silent for an hour is hung: the largest models here take minutes."""
@@ -83,9 +85,7 @@ class StepCache:
             work.mkdir()
             log.unlink(missing_ok=True)
         try:
-            usage = self._pool.run(
-                step, work, log, progress=self._progress(step.name), timeout=self._timeout
-            )
+            usage = self._run(step, work, log)
             record = StepRecord(
                 name=step.name,
                 key=key,
@@ -100,8 +100,14 @@ class StepCache:
             shutil.rmtree(work, ignore_errors=True)
         return record
 
-    def _progress(self, name: str) -> _Forward:
-        return _Forward(name, self._listener)
+    def _run(self, step: Step, work: Path, log: Path) -> Usage:
+        progress = _Forward(step.name, self._listener)
+        if isinstance(step, RunsHere):
+            started = time.monotonic()
+            step.run(work, progress)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            return Usage(seconds=time.monotonic() - started, peak_rss_bytes=peak)
+        return self._pool.run(step, work, log, progress=progress, timeout=self._timeout)
 
     def _sweep(self) -> None:
         for work in self._work.iterdir():

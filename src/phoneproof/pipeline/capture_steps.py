@@ -9,7 +9,7 @@ import msgspec
 
 from phoneproof.core.binding import Binding
 from phoneproof.core.capture import Inspection
-from phoneproof.core.contract import Contract
+from phoneproof.core.contract import Contract, Size
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Progress
 from phoneproof.core.json_format import pretty_bytes
@@ -17,28 +17,46 @@ from phoneproof.core.tensors import TensorSpec
 from phoneproof.pipeline.prediction import RAW_BUDGET_BYTES, raw_image_count, write_run
 
 HUB_FILE = "hub.pt2"
+HUB_INFO = "hub.json"
 _CAPTURE_TOOLS = ("torch", "onnx", "onnx2torch", "onnxslim", "tf2onnx", "tf-keras", "numpy")
 _PIXEL_TOOLS = ("numpy", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class FileSource:
     """The trained model's file, its reader and its hash."""
 
     path: Path
     format: str
     sha256: str
 
+    @property
+    def name(self) -> str:
+        """The file's name, without its folder."""
+        return self.path.name
+
     def identity(self) -> tuple[str, str]:
         """What results depend on: the reader and the bytes, not the place."""
         return self.format, self.sha256
+
+    def hub_step(self, *, inspection: Inspection, size: Size, batch: int, importer: int) -> HubStep:
+        """The step that exports the file with one of its importers."""
+        return HubStep(
+            source=self, inspection=inspection, importer=importer, size=size, batch=batch
+        )
+
+    def baseline_step(
+        self, *, contract: Contract, binding: Binding, images: ImageSet
+    ) -> BaselineStep:
+        """The step that runs the file in its own runtime."""
+        return BaselineStep(source=self, contract=contract, binding=binding, images=images)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectStep:
     """Read everything the source says, without running it -> ``inspection.json``."""
 
-    source: Source
+    source: FileSource
 
     name = "inspect"
     tools = ("onnx", "h5py", "torch")
@@ -69,10 +87,10 @@ class HubInfo(msgspec.Struct, frozen=True, kw_only=True):
 class HubStep:
     """Export the source with one of its importers -> ``hub.pt2`` and ``hub.json``."""
 
-    source: Source
+    source: FileSource
     inspection: Inspection
     importer: int
-    size: tuple[int, int]
+    size: Size
     batch: int
 
     tools = _CAPTURE_TOOLS
@@ -112,14 +130,14 @@ class HubStep:
             outputs=outputs,
             sha256=file_sha256(output / HUB_FILE),
         )
-        (output / "hub.json").write_bytes(pretty_bytes(info))
+        (output / HUB_INFO).write_bytes(pretty_bytes(info))
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineStep:
     """The source's own outputs on the evaluation images -> a prediction folder."""
 
-    source: Source
+    source: FileSource
     contract: Contract
     binding: Binding
     images: ImageSet

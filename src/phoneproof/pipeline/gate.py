@@ -17,7 +17,7 @@ from phoneproof.core.binding import Binding
 from phoneproof.core.check import Check, artifact_verdict
 from phoneproof.core.json_format import parse
 from phoneproof.pipeline.artifact_steps import PredictStep
-from phoneproof.pipeline.capture_steps import HUB_FILE, BaselineStep, HubInfo, HubStep
+from phoneproof.pipeline.capture_steps import HUB_FILE, HUB_INFO, HubInfo
 from phoneproof.pipeline.judge_steps import MeasureStep, measured
 from phoneproof.pipeline.request import BuildRequest
 from phoneproof.pipeline.step import StepResult
@@ -51,8 +51,7 @@ class GateResult:
 def start_baseline(request: BuildRequest, workshop: Workshop) -> Future[StepResult]:
     """Begin computing the source's own outputs."""
     return workshop.start(
-        BaselineStep(
-            source=request.source,
+        request.source.baseline_step(
             contract=request.contract,
             binding=request.hub_binding,
             images=request.images,
@@ -63,15 +62,14 @@ def start_baseline(request: BuildRequest, workshop: Workshop) -> Future[StepResu
 def make_hub(request: BuildRequest, workshop: Workshop, importer: int) -> Hub:
     """Export the source with one importer."""
     result = workshop.cache.result(
-        HubStep(
-            source=request.source,
+        request.source.hub_step(
             inspection=request.inspection,
             importer=importer,
             size=request.contract.image.size,
             batch=request.hub_binding.batch,
         )
     )
-    info = parse((result.folder / "hub.json").read_bytes(), HubInfo, what="hub record")
+    info = parse((result.folder / HUB_INFO).read_bytes(), HubInfo, what="hub record")
     binding = with_shapes(request.hub_binding, info.outputs)
     return Hub(
         path=result.folder / HUB_FILE,

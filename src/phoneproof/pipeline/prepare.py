@@ -13,7 +13,7 @@ from phoneproof.core.dataset import ImageSet
 from phoneproof.core.errors import ConfigError, Unsupported
 from phoneproof.core.events import Event, Listener
 from phoneproof.core.json_format import parse
-from phoneproof.pipeline.capture_steps import InspectStep, Source
+from phoneproof.pipeline.capture_steps import FileSource, InspectStep
 from phoneproof.pipeline.config import target_formats, target_precisions
 from phoneproof.pipeline.config_types import Config, TargetConfig, TargetName
 from phoneproof.pipeline.contract_config import build_contract
@@ -21,17 +21,17 @@ from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildReq
 from phoneproof.pipeline.workshop import Workshop
 
 
-def locate(path: Path) -> Source:
+def locate(path: Path) -> FileSource:
     """The source file, which reader reads it, and its hash.
 
     Raises:
         InvalidInput: missing, empty, a Git-LFS pointer. Unsupported: of no known kind.
     """
     name, _ = find_source(path)
-    return Source(path=path.absolute(), format=name, sha256=file_sha256(path))
+    return FileSource(path=path.absolute(), format=name, sha256=file_sha256(path))
 
 
-def inspect_source(workshop: Workshop, source: Source) -> Inspection:
+def inspect_source(workshop: Workshop, source: FileSource) -> Inspection:
     """What the source says of itself; read in a worker, because files can be hostile."""
     result = workshop.cache.result(InspectStep(source=source))
     return parse((result.folder / "inspection.json").read_bytes(), Inspection, what="inspection")

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.capture import Hazard, Inspection
-from phoneproof.core.contract import Contract
+from phoneproof.core.contract import Contract, Size
 from phoneproof.core.dataset import ImageSet
-from phoneproof.pipeline.capture_steps import Source
 from phoneproof.pipeline.config_types import ChecksConfig
+from phoneproof.pipeline.step import Step
 from phoneproof.verify.limits import Limits, limits_for
 
 TARGET_LAYOUT: dict[Format, Layout] = {"onnx": "NCHW", "tflite": "NHWC"}
 """What each format's users expect (DESIGN section 8)."""
+
+
+class BuildSource(Protocol):
+    """Where the trained model is: a file, or a live module in this process."""
+
+    @property
+    def name(self) -> str:
+        """What people call it; no folder."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of everything that decides what the model computes."""
+        ...
+
+    def hub_step(self, *, inspection: Inspection, size: Size, batch: int, importer: int) -> Step:
+        """The step that writes the hub program."""
+        ...
+
+    def baseline_step(self, *, contract: Contract, binding: Binding, images: ImageSet) -> Step:
+        """The step that writes the source's own predictions."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +65,7 @@ class BuildRequest:
     that may ship; none means generated ones. destination: the bundle's folder.
     """
 
-    source: Source
+    source: BuildSource
     inspection: Inspection
     contract: Contract
     hub_binding: Binding

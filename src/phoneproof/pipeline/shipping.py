@@ -51,7 +51,7 @@ def compose_report(
 ) -> Report:
     """Everything measured, as one object."""
     capture = Capture(
-        source_name=request.source.path.name,
+        source_name=request.source.name,
         source_format=request.inspection.format,
         source_sha256=request.source.sha256,
         importer=gate.hub.info.importer,

@@ -7,7 +7,7 @@ import importlib.metadata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -41,6 +41,13 @@ class Step(Protocol):
     def run(self, output: Path, progress: Progress) -> None:
         """Write the result into the empty folder `output`."""
         ...
+
+
+@runtime_checkable
+class RunsHere(Protocol):
+    """Marks a step that holds something no other process has: it runs in this one."""
+
+    runs_here: Literal[True]
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
