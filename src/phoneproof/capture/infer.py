@@ -156,9 +156,10 @@ def _stated_or(inspection: Inspection, key: str, value: str, reason: str) -> Fin
 
 def _input_findings(guess: InputGuess, inspection: Inspection) -> list[Finding]:
     image, why = guess.image, f"{guess.certainty}: {guess.reason}"
-    if guess.certainty == "implied" and guess.preset == inspection.preset:
-        stated = _stated_or(inspection, "contract.preset", guess.preset, why)
-        why = f"implied:{stated.reason.partition(':')[2]}"
+    if guess.certainty == "implied":
+        stated = _stated_or(inspection, "contract.preset", "", why)
+        if stated.value == guess.preset:
+            why = f"implied:{stated.reason.partition(':')[2]}"
     values = [
         ("contract.preset", guess.preset or "none"),
         ("contract.channels", image.channels),

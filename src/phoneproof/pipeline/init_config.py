@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from phoneproof.capture.guess_labels import guess_labels
 from phoneproof.capture.infer import Inference
 from phoneproof.core import tolerances
 from phoneproof.core.capture import Hazard, Inspection
@@ -22,6 +23,9 @@ from phoneproof.pipeline.toml_text import TomlValue, assignment, comment, disabl
 _HEAD = """\
 Written by `phoneproof init`; edit it as you like. Behind a value stands why it is so: "read" was \
 written in the model file, "implied" follows from that, ASSUMED is likely and yours to check."""
+
+FEW_LABELS = 100
+"""More placeholders than this are not written out."""
 
 _IMAGE_FIELDS = (
     "orientation",
@@ -90,7 +94,7 @@ def config_text(
         comment(_HEAD),
         _model(_relative(source, base), inspection, inference),
         _data(_relative(images, base), None if labels is None else _relative(labels, base), data),
-        _contract(inference),
+        _contract(inference, inspection),
         _targets(),
         _checks(),
         ["[package]", *assignment("directory", "dist", "the bundle's folder is made in here")],
@@ -134,7 +138,7 @@ def _data(images: str, labels: str | None, data: DataFacts) -> list[str]:
     return [*lines, *disabled(assignment("calibration", "path/to/training/images"))]
 
 
-def _contract(inference: Inference) -> list[str]:
+def _contract(inference: Inference, inspection: Inspection) -> list[str]:
     contract, image = inference.contract, inference.contract.image
     lines = ["[contract]", *_reasoned("task", contract.task, inference)]
     standard = None
@@ -142,14 +146,25 @@ def _contract(inference: Inference) -> list[str]:
         lines += _reasoned("preset", inference.preset, inference)
         standard = preset_input(inference.preset, image.size)
     lines += _reasoned("size", image.size, inference, note="height, width")
-    if contract.labels:
-        names = [label or "" for label in contract.labels]
-        note = '"" stands for background or a gap' if None in contract.labels else ""
-        lines += _reasoned("labels", names, inference, note=note)
+    lines += _labels(inference, inspection)
     if standard is not None:
         lines += comment("What the preset stands for; remove the # to override a value:")
     lines += _image(image, standard, inference)
     return lines + _decode(inference)
+
+
+def _labels(inference: Inference, inspection: Inspection) -> list[str]:
+    """Placeholders are left out: `build_contract` makes the same ones."""
+    labels = inference.contract.labels
+    if not labels:
+        return []
+    unstated, _ = guess_labels(inspection, (), len(labels))
+    if labels == unstated and not any(inspection.labels) and len(labels) > FEW_LABELS:
+        hint = f"{len(labels)} labels, {labels[-1]!r} the last one. {_why('labels', inference)}"
+        example = assignment("labels_file", "labels.txt", 'one a line, "-" for background')
+        return [*comment(hint), *disabled(example)]
+    note = '"" stands for background or a gap' if None in labels else ""
+    return _reasoned("labels", [label or "" for label in labels], inference, note=note)
 
 
 def _image(image: ImageInput, standard: ImageInput | None, inference: Inference) -> list[str]:
