@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from phoneproof.core.artifact import Artifact, Lineage, tree_bytes, tree_sha256
 from phoneproof.core.binding import Binding, Box, Format, InputBinding, OutputBinding
@@ -149,6 +151,21 @@ def test_classifier_in_litert(tmp_path: Path) -> None:
     assert_same(make_and_check(tmp_path / "g", contract, path, binding))
 
 
+def one_weight_negated(path: Path) -> bytes:
+    """The file with its largest weight's sign turned: the top bit of one little-endian float32."""
+    interpreter = Interpreter(model_path=str(path))
+    weights = next(
+        interpreter.get_tensor(detail["index"])
+        for detail in interpreter.get_tensor_details()
+        if len(detail["shape"]) == 4 and detail["shape"][1] == 3
+    )
+    data = bytearray(path.read_bytes())
+    start = data.index(weights.tobytes())
+    largest = int(np.abs(weights).argmax())
+    data[start + 4 * largest + 3] ^= 0x80
+    return bytes(data)
+
+
 def test_one_changed_weight_is_noticed(tmp_path: Path) -> None:
     """The same file name and binding, other weights: outputs must differ from the recorded ones."""
     path = asset("models/classify/cifar10_resnet8_float.tflite")
@@ -156,10 +173,7 @@ def test_one_changed_weight_is_noticed(tmp_path: Path) -> None:
     artifact = artifact_of(path, classifier_binding(contract, path, "tflite"))
     make_golden(tmp_path / "g", contract, [(artifact, path)], open_session)
     spoiled = tmp_path / "spoiled.tflite"
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2 // 4 * 4
-    data[middle : middle + 4096] = bytes(4096)
-    spoiled.write_bytes(bytes(data))
+    spoiled.write_bytes(one_weight_negated(path))
     checks = check_golden(tmp_path / "g", contract, [(artifact, spoiled)], open_session)
     assert {c.name: c.verdict for c in checks}["golden_outputs"] == "fail"
 
