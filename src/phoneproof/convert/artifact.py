@@ -37,13 +37,22 @@ def permuted(shape: tuple[int, ...], source: Layout, target: Layout) -> tuple[in
 
 
 def wanted_tensors(
-    request: ConvertRequest, hub_outputs: tuple[TensorSpec, ...]
+    request: ConvertRequest,
+    hub_inputs: tuple[TensorSpec, ...],
+    hub_outputs: tuple[TensorSpec, ...],
 ) -> tuple[tuple[TensorSpec], tuple[TensorSpec, ...]]:
     """The artifact's input and outputs as they shall be: hub order, hub names, `layout`.
 
     Raises:
-        InvalidInput: the binding names a tensor that the hub does not have.
+        InvalidInput: the binding is of another hub: an output or an input shape it lacks.
     """
+    image = request.binding.image
+    bound = (TensorSpec(name=image.tensor, shape=image.shape, dtype=image.dtype),)
+    if bound != hub_inputs:
+        raise InvalidInput(
+            "the binding is not that of the hub program",
+            found=f"input {_listed(bound)}; the hub takes {_listed(hub_inputs)}",
+        )
     known = {spec.name for spec in hub_outputs}
     unknown = [name for name in request.binding.tensors if name not in known]
     if unknown:
@@ -51,7 +60,6 @@ def wanted_tensors(
             "the binding names outputs that the hub program does not have",
             found=f"{', '.join(unknown)}; the hub has {', '.join(sorted(known))}",
         )
-    image = request.binding.image
     shape = permuted(image.shape, image.layout, request.layout)
     return (TensorSpec(name=image.for_, shape=shape, dtype=image.dtype),), hub_outputs
 

@@ -99,6 +99,7 @@ def parse_tflite(data: bytes, name: str) -> TfliteGraph:
 
 class _Reader:
     def __init__(self, data: bytes) -> None:
+        self._data = np.frombuffer(data, np.uint8)
         self._size = len(data)
         self._model = schema.Model.GetRootAs(data, 0)
 
@@ -155,7 +156,13 @@ class _Reader:
         )
 
     def _buffer(self, index: int) -> NDArray[np.uint8]:
-        data = self._model.Buffers(index).DataAsNumpy()
+        buffer = self._model.Buffers(index)
+        if buffer.Offset() > 1:  # large files keep weights behind the flatbuffer
+            end = buffer.Offset() + buffer.Size()
+            if end > self._size:
+                raise ValueError(f"weights up to byte {end} in a file of {self._size} bytes")
+            return self._data[buffer.Offset() : end]
+        data = buffer.DataAsNumpy()
         return data if isinstance(data, np.ndarray) else np.zeros(0, np.uint8)
 
     def _signature(self) -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]:

@@ -10,10 +10,11 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from phoneproof.core.errors import InvalidInput
+from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.formats.tflite import TfliteGraph, parse_tflite
 
 SIGNATURE: Final = "serving_default"
+_LARGEST: Final = 3 << 29  # a flatbuffer ends at 2 GiB
 _ALIGNMENT: Final = 16  # of weights, as the schema asks (force_align); the generated code forgets
 
 
@@ -56,7 +57,7 @@ def edit_tflite(data: bytes, edit: TfliteEdit, name: str) -> bytes:
     model.signatureDefs = [_signature(edit, ins, outs)]
     for key, value in sorted(edit.metadata.items()):
         _set_metadata(model, key, value)
-    return _packed(model, len(data))
+    return _packed(model, data)
 
 
 def _rename_all(model: Any, graph: TfliteGraph) -> None:
@@ -105,9 +106,12 @@ def _text(name: str | bytes | None) -> str:
 
 
 class _AlignedBuffer:
-    """Packs one buffer of the model with the alignment the schema asks for."""
+    """Packs one buffer of the model inline, with the alignment the schema asks for."""
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, buffer: Any, file: bytes) -> None:
+        data = buffer.data
+        if buffer.offset > 1:
+            data = np.frombuffer(file, np.uint8, buffer.size, buffer.offset)
         self._data = np.asarray(data, np.uint8) if data is not None else None
 
     def Pack(self, builder: Any) -> int:  # noqa: N802 - the generated code calls this name
@@ -124,8 +128,11 @@ class _AlignedBuffer:
         return int(schema.BufferEnd(builder))
 
 
-def _packed(model: Any, size: int) -> bytes:
-    model.buffers = [_AlignedBuffer(buffer.data) for buffer in model.buffers]
+def _packed(model: Any, file: bytes) -> bytes:
+    size = len(file)
+    if size > _LARGEST:
+        raise Unsupported(f"a TFLite file of {size} bytes cannot be rewritten", found="over 1.5 GB")
+    model.buffers = [_AlignedBuffer(buffer, file) for buffer in model.buffers]
     builder = flatbuffers.Builder(size + size // 4 + 4096)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

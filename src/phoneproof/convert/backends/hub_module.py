@@ -8,6 +8,7 @@ from typing import cast
 import torch
 
 from phoneproof.convert.artifact import permutation, wanted_tensors
+from phoneproof.convert.backends.eager_ops import to_eager_ops
 from phoneproof.convert.base import ConvertRequest
 from phoneproof.core.binding import Layout
 from phoneproof.core.tensors import TensorSpec
@@ -33,11 +34,12 @@ def load_module(request: ConvertRequest) -> HubModule:
         InvalidInput: not a hub file, or the binding is of another one.
     """
     program, tensors = load_hub(request.hub)
-    inputs, outputs = wanted_tensors(request, tensors.outputs)
+    inputs, outputs = wanted_tensors(request, tensors.inputs, tensors.outputs)
     exported = program.module(check_guards=False)
     # A plain GraphModule: the exported one checks the shape of the old layout in a hook.
     module = torch.fx.GraphModule(exported, exported.graph)
     change_layout(module, request.binding.image.layout, request.layout)
+    to_eager_ops(module)
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     example = torch.zeros(inputs[0].shape, dtype=getattr(torch, inputs[0].dtype))

@@ -20,7 +20,6 @@ import torch
 
 from phoneproof.convert.artifact import artifact_binding, require_numbers, require_tensors
 from phoneproof.convert.backends.hub_module import HubModule, load_module
-from phoneproof.convert.backends.torchscript_ops import to_torchscript_ops
 from phoneproof.convert.base import Converted, ConvertRequest
 from phoneproof.core.binding import Format
 from phoneproof.core.errors import ConversionFailed, PhoneproofError, Unsupported
@@ -116,7 +115,6 @@ def _export(hub: HubModule, wanted: int) -> onnx.ModelProto:
 
 def _by_torchscript(hub: HubModule, wanted: int) -> onnx.ModelProto:
     # The exporter calls .train(), which an exported module refuses: hence the trace.
-    to_torchscript_ops(hub.module)
     traced = torch.jit.trace(  # type: ignore[no-untyped-call]
         hub.module, (hub.example,), check_trace=False
     )

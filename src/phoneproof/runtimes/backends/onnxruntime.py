@@ -64,13 +64,6 @@ def read_metadata(path: Path) -> dict[str, bytes]:
     return {key: value.encode() for key, value in entries.items()}
 
 
-def read_metadata(path: Path) -> dict[str, bytes]:
-    """The file's metadata_props as key -> bytes, read without the onnx package."""
-    require_model_file(path, "ONNX model")
-    found = _session(str(path), path, _options(1)).get_modelmeta().custom_metadata_map
-    return {key: value.encode() for key, value in found.items()}
-
-
 def _options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL

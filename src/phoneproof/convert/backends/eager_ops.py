@@ -1,7 +1,8 @@
-"""Operators that torch.export writes and the TorchScript ONNX exporter knows by another name.
+"""Functional ATen operators back to those that eager code calls, value for value.
 
-Hub programs hold functional ATen operators (``aten._softmax``); the exporter was made for what
-eager code records (``aten.softmax``). Each rule below replaces one by the other, value for value.
+Hub programs hold what tracing leaves (``aten._softmax``, ``aten.upsample_nearest2d.default``).
+The TorchScript ONNX exporter knows only the eager names; litert-torch turns only the eager resize
+into TFLite's RESIZE operators and writes GATHER_ND for the other, which phones run slowly.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ aten: Final = torch.ops.aten
 Rule = Callable[[Graph, tuple[Argument, ...]], Node]
 
 
-def to_torchscript_ops(module: torch.fx.GraphModule) -> None:
+def to_eager_ops(module: torch.fx.GraphModule) -> None:
     """Replace, in place, every operator that `RULES` has a rule for."""
     graph = module.graph
     for node in list(graph.nodes):

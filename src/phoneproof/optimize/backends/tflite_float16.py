@@ -1,0 +1,135 @@
+"""TFLite float32 -> float16 weights with ai-edge-quantizer's float casting. Inputs and outputs
+stay float32; each weight is stored as float16 behind a DEQUANTIZE."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from ai_edge_quantizer import qtyping, quantizer, recipe_manager
+from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+from phoneproof.core.binding import Binding
+from phoneproof.core.errors import InvalidInput, OptimizationFailed
+from phoneproof.formats.metadata import Embedded, embedding
+from phoneproof.formats.model_file import write_bytes
+from phoneproof.formats.tflite import TfliteGraph, inventory, parse_tflite, read_tflite
+from phoneproof.formats.tflite_write import TfliteEdit, edit_tflite
+from phoneproof.optimize.base import OptimizeRequest, Proposal
+
+_LARGEST_FLOAT16: Final = 65504.0
+
+
+class TfliteFloat16:
+    """Half the size; float16 arithmetic only where the phone's accelerator chooses it."""
+
+    def propose(self, request: OptimizeRequest) -> Proposal:
+        """Write the candidate.
+
+        Raises:
+            InvalidInput: not a TFLite file of float32 weights.
+            OptimizationFailed: the library broke, or a weight does not fit float16.
+        """
+        source = read_tflite(request.artifact)
+        _require_float32(source, request.artifact)
+        require_float16_range(source)
+        data = _cast(request.artifact)
+        binding = _binding(request, data)
+        edit = TfliteEdit(
+            inputs=tuple(item.tensor for item in binding.inputs),
+            outputs=tuple(name for name, _ in source.signature_outputs),
+            metadata=embedding(Embedded(contract=request.contract, binding=binding)),
+        )
+        write_bytes(request.output, edit_tflite(data, edit, request.output.name))
+        return Proposal(
+            binding=binding,
+            options=(("algorithm", "float_casting"), ("weights", "float16")),
+            tools=(("ai-edge-quantizer", version("ai-edge-quantizer")),),
+        )
+
+
+def require_float16_range(graph: TfliteGraph) -> None:
+    """Refuse weights that float16 would turn into infinity.
+
+    Raises:
+        OptimizationFailed: names the tensor and its largest magnitude.
+    """
+    for tensor in graph.tensors:
+        if tensor.dtype != "float32" or not tensor.data.size or len(tensor.shape) < 2:
+            continue
+        largest = float(np.abs(tensor.data.view(np.float32)).max())
+        if not largest <= _LARGEST_FLOAT16:
+            raise OptimizationFailed(
+                "a weight does not fit float16",
+                found=f"{tensor.name} reaches {largest:g}; float16 ends at {_LARGEST_FLOAT16:g}",
+                next_step="leave float16 out of the precisions of this target",
+            )
+
+
+def _require_float32(graph: TfliteGraph, path: Path) -> None:
+    found = inventory(graph).precision
+    if found != "float32":
+        raise InvalidInput(
+            f"{path.name} cannot be cast to float16", found=f"its weights are {found}, not float32"
+        )
+
+
+def _binding(request: OptimizeRequest, data: bytes) -> Binding:
+    precision = inventory(parse_tflite(data, request.output.name)).precision
+    if precision != "float16":
+        raise OptimizationFailed(
+            "ai-edge-quantizer left the weights as they were",
+            found=precision,
+            next_step="the model has no weights that float16 would make smaller",
+        )
+    return msgspec.structs.replace(request.binding, artifact=None, precision=precision)
+
+
+def _cast(path: Path) -> bytes:
+    recipe = recipe_manager.RecipeManager()
+    recipe.add_quantization_config(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+        op_config=qtyping.OpQuantizationConfig(
+            weight_tensor_config=qtyping.TensorQuantizationConfig(
+                num_bits=16, dtype=qtyping.TensorDataType.FLOAT
+            ),
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        ),
+        algorithm_key=AlgorithmName.FLOAT_CASTING,
+    )
+    try:
+        with _quiet():
+            # The content, not the path: the library maps files into memory and keeps them open.
+            work = quantizer.Quantizer(path.read_bytes())
+            work.load_quantization_recipe(recipe.get_quantization_recipe())
+            return bytes(work.quantize().quantized_model)
+    except Exception as error:  # the library raises whatever its passes met
+        raise OptimizationFailed("ai-edge-quantizer broke", found=str(error)) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The library draws progress bars and prints a summary."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
