@@ -20,6 +20,7 @@ _OLDEST_OPSET = 13
 file's own opset stays, up to `OPSET`."""
 
 _SEPARATORS = re.compile(r"[^\w./:-]+")
+_COUNTER = re.compile(r"(__\d+)+$")
 _WINDOWED = ("Conv", "MaxPool", "AveragePool")
 
 
@@ -62,11 +63,13 @@ def _label_nodes(nodes: Iterable[NodeProto]) -> None:
 
     Nameless nodes take their first output's name. TensorFlow Lite joins the names of fused nodes
     by ';': the first stands for them. torch.export's file format reserves ';' and ','.
+    tf2onnx appends numbers that go on counting over conversions: the place in the graph does not.
     """
     taken: set[str] = set()
     for index, node in enumerate(nodes):
         name = node.name or f"{node.op_type}_{node.output[0] if node.output else index}"
-        name = _SEPARATORS.sub("_", name.partition(";")[0]).strip("/_") or f"node_{index}"
+        name = _COUNTER.sub("", name.partition(";")[0])
+        name = _SEPARATORS.sub("_", name).strip("/_") or f"node_{index}"
         if name in taken:
             name = f"{name}__{index}"
         taken.add(name)
