@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -13,6 +14,15 @@ from typing import Literal, Union, get_args, get_origin
 import msgspec
 
 from phoneproof.core.errors import ConfigError, nearest
+
+_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,11 +115,14 @@ def _convert_fault(value: object, hint: object) -> str:
 
 
 def _plain(message: str) -> str:
-    """msgspec's message in the words of TOML."""
-    text = message.split(" - at `$")[0]
-    for ours, theirs in (("text", "`str`"), ("a table", "`object`"), ("nothing", "`null`")):
-        text = text.replace(theirs, ours)
+    """msgspec's message in the words of TOML, which has tables and text but no null."""
+    text = re.sub(r"`([^`$]+)`", _type_words, message.split(" - at `$")[0])
     return text[:1].lower() + text[1:]
+
+
+def _type_words(match: re.Match[str]) -> str:
+    names = [name for name in match[1].split(" | ") if name != "null"]
+    return " or ".join(_WORDS.get(name, name) for name in names)
 
 
 def _finite(value: object) -> bool:
