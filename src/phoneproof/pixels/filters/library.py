@@ -68,7 +68,24 @@ def _pillow(pixels: NDArray[np.uint8], size: Size, method: Image.Resampling) -> 
 
 
 def _opencv(pixels: NDArray[np.uint8], size: Size, method: int) -> NDArray[np.uint8]:
-    scaled: NDArray[np.uint8] = np.asarray(
-        cv2.resize(pixels, (size[1], size[0]), interpolation=method), dtype=np.uint8
-    )
-    return scaled.reshape(*size, pixels.shape[2])
+    if method == cv2.INTER_CUBIC:
+        return _opencv_cubic(pixels, size)
+    return _scaled_by_opencv(pixels, size, method)
+
+
+def _opencv_cubic(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """Without Intel's IPP, whose cubic differs from processor to processor.
+
+    The switch belongs to the calling thread and is put back.
+    """
+    before = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    try:
+        return _scaled_by_opencv(pixels, size, cv2.INTER_CUBIC)
+    finally:
+        cv2.ipp.setUseIPP(before)
+
+
+def _scaled_by_opencv(pixels: NDArray[np.uint8], size: Size, method: int) -> NDArray[np.uint8]:
+    scaled = cv2.resize(pixels, (size[1], size[0]), interpolation=method)
+    return np.asarray(scaled, dtype=np.uint8).reshape(*size, pixels.shape[2])

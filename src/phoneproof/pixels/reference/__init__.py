@@ -1,0 +1,1 @@
+"""What each filter computes, written to be read: the specification of the phone libraries."""
