@@ -266,6 +266,15 @@ def test_a_full_disk_leaves_the_older_bundle(
     assert list(written.parent.iterdir()) == [written]
 
 
+def test_an_error_that_is_not_the_disks_keeps_its_traceback(
+    tmp_path: Path, contents: BundleContents
+) -> None:
+    contents.artifacts[0][1].unlink()
+    with pytest.raises(FileNotFoundError):
+        write_bundle(tmp_path / "dist" / NAME, contents)
+    assert list((tmp_path / "dist").iterdir()) == []
+
+
 def test_an_interrupt_leaves_nothing(
     tmp_path: Path, contents: BundleContents, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,7 +181,7 @@ def test_the_index_describes_every_file(tmp_path: Path) -> None:
     assert len(made.index.cases) == 16
     read = parse((made.folder / "index.json").read_bytes(), GoldenIndex, what="index")
     assert read == made.index
-    listed = {"index.json"}
+    listed = {"index.json", "schema.json"}
     for case in made.index.cases:
         outputs = [o for a in case.expected.artifacts for o in (a.input, *a.outputs)]
         listed |= {case.file, case.expected.pixels.file, *(o.file for o in outputs)}
@@ -379,5 +379,37 @@ def test_an_index_that_points_outside_or_lies_is_refused(tmp_path: Path) -> None
         read_tensor(tmp_path, msgspec.structs.replace(golden, file="../x.bin"))
     with pytest.raises(InvalidInput, match="does not hold"):
         read_tensor(tmp_path, msgspec.structs.replace(golden, shape=(6,)))
+    with pytest.raises(InvalidInput, match="does not hold"):
+        read_tensor(tmp_path, msgspec.structs.replace(golden, every=0))
     with pytest.raises(InvalidInput, match="type"):
         write_tensor(tmp_path, "x.bin", "x", np.zeros(5, np.complex64))
+
+
+def test_an_index_without_an_output_or_a_case_is_refused(tmp_path: Path) -> None:
+    made = make(tmp_path / "golden")
+    case = made.index.cases[0]
+    silent = msgspec.structs.replace(case.expected.artifacts[0], outputs=())
+    expected = msgspec.structs.replace(case.expected, artifacts=(silent,))
+    gap = msgspec.structs.replace(
+        made.index, cases=(msgspec.structs.replace(case, expected=expected),)
+    )
+    for index, message in (
+        (gap, "does not record tflite-float32 completely"),
+        (msgspec.structs.replace(made.index, cases=()), "holds no case"),
+    ):
+        (made.folder / "index.json").write_bytes(msgspec.json.encode(index))
+        with pytest.raises(InvalidInput, match=message):
+            made.check()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": "phoneproof.golden/2"}'])
+def test_a_damaged_or_newer_index_is_refused(tmp_path: Path, text: str) -> None:
+    made = make(tmp_path / "golden")
+    (made.folder / "index.json").write_text(text)
+    with pytest.raises(InvalidInput, match=r"index\.json cannot be read"):
+        made.check()
+
+
+def test_named_pictures_that_are_missing_are_listed(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"gone\.jpg"):
+        make(tmp_path / "golden", pictures=(tmp_path / "gone.jpg",))

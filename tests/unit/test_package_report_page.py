@@ -10,6 +10,7 @@ import pytest
 
 from phoneproof.core.check import Check
 from phoneproof.core.report import Report
+from phoneproof.package.drawing import luminance
 from phoneproof.package.figures import MAX_POINTS, interval, lineage, score_plot
 from phoneproof.package.report_html import render_report
 from tests.unit import report_samples as samples
@@ -252,3 +253,42 @@ def test_a_check_without_a_value_renders() -> None:
     check: Check = msgspec.structs.replace(report.artifacts[0].checks[1], value=None)
     artifact = msgspec.structs.replace(report.artifacts[0], checks=(check,))
     render_report(msgspec.structs.replace(report, artifacts=(artifact,)))
+
+
+GROUNDS = ("paper", "panel", "pass-tint", "undecided-tint", "fail-tint")
+TEXT_ON_GROUND = [
+    *[("ink", ground) for ground in ("paper", "panel", "pass-tint", "undecided-tint", "fail-tint")],
+    *[
+        ("soft", ground)
+        for ground in ("paper", "panel", "pass-tint", "undecided-tint", "fail-tint")
+    ],
+    *[(verdict, f"{verdict}-tint") for verdict in ("pass", "undecided", "fail")],
+    *[(verdict, "paper") for verdict in ("pass", "undecided", "fail", "accent")],
+    *[("accent", ground) for ground in ("pass-tint", "undecided-tint", "fail-tint")],
+    *[("paper", stamp) for stamp in ("pass", "undecided", "fail")],
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_in_both_schemes(scheme: str) -> None:
+    """WCAG AA: 4.5 to 1."""
+    html = render_report(samples.accepted_report())
+    blocks = re.findall(r":root \{(.*?)\}", html, flags=re.DOTALL)
+    block = blocks[0] if scheme == "light" else blocks[1]
+    colors = dict(re.findall(r"--([a-z-]+): #([0-9a-f]{6})", block))
+    for text, ground in TEXT_ON_GROUND:
+        light, dark = sorted((relative(colors[text]), relative(colors[ground])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
+def relative(color: str) -> float:
+    return luminance((int(color[:2], 16), int(color[2:4], 16), int(color[4:], 16)))
+
+
+def test_a_refused_importer_does_not_colour_the_hub() -> None:
+    report = samples.accepted_report()
+    shown = msgspec.structs.replace(samples.gate("fail")[0], gating=False, slice="other importer")
+    both = msgspec.structs.replace(report, gate=(*report.gate, shown))
+    texts = [t.text for t in ElementTree.fromstring(str(lineage(both))).iter("text")]
+    assert "✗ fail" not in texts
+    assert "✗ fail, shown only" in Page(render_report(both)).words

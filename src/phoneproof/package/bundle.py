@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from dataclasses import dataclass
@@ -30,6 +31,20 @@ MODEL_CARD = "MODEL_CARD.md"
 GOLDEN = "golden"
 BASELINE = "baseline"
 BINDING_SUFFIX = ".binding.json"
+
+_OTHER_FOLDER = "choose a folder that you may write to"
+_STORAGE_STEPS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some of your quota",
+    errno.EFBIG: "choose a disk that takes files of this size",
+    errno.EACCES: _OTHER_FOLDER,
+    errno.EPERM: _OTHER_FOLDER,
+    errno.EROFS: _OTHER_FOLDER,
+    errno.EIO: "check the disk",
+    errno.ENOTDIR: "choose another folder: a part of its path is a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What the disk may do to us. Any other OSError is a bug and keeps its traceback."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +83,8 @@ def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
         manifest = _fill(fresh, contents)
         _move_into_place(fresh, destination)
     except OSError as error:
+        if error.errno not in _STORAGE_STEPS:
+            raise
         raise _storage_error(destination, error) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -177,8 +194,8 @@ def _move_into_place(fresh: Path, destination: Path) -> None:
 def _storage_error(destination: Path, error: OSError) -> StorageError:
     return StorageError(
         f"the bundle {destination.name} could not be written",
-        found=os.strerror(error.errno) if error.errno else str(error),
-        next_step="free some space or choose another output folder; nothing was left behind",
+        found=os.strerror(error.errno or 0),
+        next_step=f"{_STORAGE_STEPS[error.errno or 0]}; nothing was left behind",
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from phoneproof.core.check import Check, Verdict
+from phoneproof.core.check import Check, Verdict, artifact_verdict
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.package.wording import number, size
 
@@ -43,7 +43,7 @@ def lineage(report: Report) -> Markup:
 
 def _nodes(report: Report) -> list[_Node]:
     capture = report.capture
-    gate: Verdict = "fail" if any(c.verdict == "fail" for c in report.gate) else "pass"
+    gate = artifact_verdict(report.gate)
     nodes = [
         _Node(
             title=capture.source_name,

@@ -38,6 +38,7 @@ from phoneproof.runtimes.predict import Predictor
 OpenSession = Callable[[Artifact, Path], Session]
 
 INDEX = "index.json"
+SCHEMA = "schema.json"
 PICTURES = 8
 LONGEST_SIDE = 1280
 """A user's picture is made this small: vectors ship inside apps."""
@@ -83,6 +84,7 @@ def make_golden(
         models = open_models(contract, artifacts, open_session)
         index = _write(fresh, contract, models, _chosen(contract, pictures or ()))
         (fresh / INDEX).write_bytes(pretty_bytes(index))
+        (fresh / SCHEMA).write_bytes(pretty_bytes(msgspec.json.schema(GoldenIndex)))
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
     finally:
@@ -113,6 +115,13 @@ def preprocessor(contract: Contract, artifact: Artifact) -> Preprocessor:
 
 
 def _chosen(contract: Contract, pictures: Sequence[Path]) -> tuple[GoldenPicture, ...]:
+    missing = [path.name for path in pictures if not path.is_file()]
+    if missing:
+        raise InvalidInput(
+            "golden pictures are missing",
+            found=", ".join(missing),
+            next_step="correct the paths under [package] golden",
+        )
     by_content = sorted(pictures, key=file_sha256)[:PICTURES]
     named = tuple(_users(contract, path, i) for i, path in enumerate(by_content, start=1))
     return (named + generated_pictures())[:PICTURES]

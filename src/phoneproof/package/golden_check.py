@@ -82,6 +82,8 @@ def check_golden(
     """
     index = read_golden(folder)
     _check_belongs(index, contract, artifacts)
+    for artifact, _ in artifacts:
+        _check_complete(index, artifact)
     dataset = DatasetRef(hash=content_hash([c.sha256 for c in index.cases]), split="golden")
     models = open_models(contract, artifacts, open_session)
     seen = [s for case in index.cases for s in _measure(folder, contract, case, models)]
@@ -110,6 +112,21 @@ def _check_belongs(
             found="; ".join(faults),
             next_step="build it again",
         )
+
+
+def _check_complete(index: GoldenIndex, artifact: Artifact) -> None:
+    """Every case must speak of the artifact, and of all its outputs."""
+    for case in index.cases:
+        recorded = [o for o in case.expected.artifacts if o.artifact == artifact.id]
+        names = [tensor.name for outputs in recorded for tensor in outputs.outputs]
+        if sorted(names) != sorted(artifact.binding.tensors):
+            raise InvalidInput(
+                f"the golden index does not record {artifact.id} completely",
+                found=f"case {case.id}: outputs {', '.join(names) or 'none'}",
+                next_step="build the bundle again",
+            )
+    if not index.cases:
+        raise InvalidInput("the golden index holds no case", next_step="build the bundle again")
 
 
 def _measure(

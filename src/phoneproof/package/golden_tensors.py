@@ -76,7 +76,7 @@ def read_tensor(root: Path, golden: GoldenTensor) -> Tensor:
     """
     data = read_checked(root, golden.file, golden.file_sha256)
     dtype = np.dtype(golden.dtype).newbyteorder("<")
-    expected = -(-math.prod(golden.shape) // golden.every) * dtype.itemsize
+    expected = -(-math.prod(golden.shape) // max(1, golden.every)) * dtype.itemsize
     if golden.every < 1 or len(data) != expected:
         raise InvalidInput(
             f"{golden.file} does not hold the tensor that the golden index describes",
