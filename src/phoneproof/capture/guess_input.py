@@ -118,8 +118,8 @@ def _classifier(inspection: Inspection, classes: int | None, size: Size) -> Inpu
         return _preset("slim.inception", size, "assumed", reason)
     if max(size) <= SMALL_SIDE:
         scale = 1.0 if is_keras else 1 / 255
-        values = "raw values 0..255" if is_keras else "RGB / 255"
-        reason = f"a small input of {size[0]} x {size[1]}; nothing in the file says {values}"
+        values = "0..255 as they are" if is_keras else "/ 255"
+        reason = f"{size[0]} x {size[1]} is small: whole pictures, values {values}; not in the file"
         return _stretched(size, scale, reason)
     if is_keras or inspection.layout == "NHWC":
         for part, preset in _KERAS_FAMILIES:

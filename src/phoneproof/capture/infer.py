@@ -158,7 +158,7 @@ def _input_findings(guess: InputGuess, inspection: Inspection) -> list[Finding]:
     image, why = guess.image, f"{guess.certainty}: {guess.reason}"
     if guess.certainty == "implied":
         stated = _stated_or(inspection, "contract.preset", "", why)
-        if stated.value == guess.preset:
+        if guess.preset and stated.value == guess.preset:
             why = f"implied:{stated.reason.partition(':')[2]}"
     values = [
         ("contract.preset", guess.preset or "none"),
