@@ -106,33 +106,44 @@ def _without_found_consumer(matching: Matching, edges: Edges) -> int | None:
 
 def _describe(matching: Matching, position: int, edges: Edges | None) -> Divergence:
     layer = matching.hub[position]
-    counterpart, error = _closest(layer, matching.rivals(position) or matching.left_over(position))
     before = _last_good(matching, position, edges)
-    if counterpart is None:
-        explanation = (
-            f"{layer.name} {list(layer.value.shape)} has no counterpart of its size in the "
-            f"artifact, and nothing behind it is found again; everything up to {before} agrees"
+    candidates = matching.rivals(position) or matching.left_over(position)
+    if not candidates:
+        return Divergence(
+            layer=layer.name,
+            artifact_tensor=None,
+            relative_error=math.inf,
+            last_good=before,
+            explanation=f"{layer.name} {list(layer.value.shape)} has no counterpart of its size "
+            "in the artifact, and nothing behind it is found again; "
+            f"everything up to {before} agrees",
         )
-    else:
-        explanation = (
-            f"{layer.name} differs from the artifact's {counterpart.name} by {error:.3g} of its "
-            f"largest magnitude; everything up to {before} agrees"
-        )
+    # The artifact's first wrong tensor. It may stand for several of ours: a convolution with its
+    # batch norm in it equals our batch norm, so it is compared with each of the group.
+    counterpart = candidates[0]
+    group = _missing_from(matching, position)
+    errors = {one.name: relative_error(one.value, counterpart.value) for one in group}
+    nearest = min(errors, key=errors.__getitem__)
     return Divergence(
         layer=layer.name,
-        artifact_tensor=counterpart.name if counterpart else None,
-        relative_error=error,
+        artifact_tensor=counterpart.name,
+        relative_error=errors[nearest],
         last_good=before,
-        explanation=explanation,
+        explanation=f"{layer.name} is wrong in the artifact: {counterpart.name} differs from "
+        f"{nearest} by {errors[nearest]:.3g} of its largest magnitude; "
+        f"everything up to {before} agrees",
     )
 
 
-def _closest(layer: Traced, candidates: Sequence[Traced]) -> tuple[Traced | None, float]:
-    errors = [relative_error(layer.value, candidate.value) for candidate in candidates]
-    if not errors:
-        return None, math.inf
-    best = min(range(len(errors)), key=errors.__getitem__)
-    return candidates[best], errors[best]
+def _missing_from(matching: Matching, position: int) -> tuple[Traced, ...]:
+    """The hub tensor and those right behind it that are missing too and have its size."""
+    size = matching.hub[position].value.size
+    group: list[Traced] = []
+    for at in range(position, len(matching.hub)):
+        if at in matching.found or matching.hub[at].value.size != size:
+            break
+        group.append(matching.hub[at])
+    return tuple(group)
 
 
 def _last_good(matching: Matching, position: int, edges: Edges | None) -> str:
