@@ -30,7 +30,14 @@ def image_hazards(images: ImageSet, progress: Progress = silent) -> tuple[Hazard
         except InvalidInput:
             unread.append(item.name)
         progress(done, len(images.items))
-    total = len(images.items)
+    return traits_hazards(tuple(traits), tuple(unread))
+
+
+def traits_hazards(
+    traits: tuple[ImageTraits, ...], unread: tuple[str, ...] = ()
+) -> tuple[Hazard, ...]:
+    """Hazards of pictures whose headers were read; `unread`: names of those that could not be."""
+    total = len(traits) + len(unread)
     found = [
         _profiles(traits, total),
         _rotated(traits, total),
@@ -80,7 +87,7 @@ def _counted(
     )
 
 
-def _profiles(traits: list[ImageTraits], total: int) -> Hazard | None:
+def _profiles(traits: tuple[ImageTraits, ...], total: int) -> Hazard | None:
     other = [t for t in traits if t.has_icc_other_than_srgb]
     names = sorted({t.icc_name or "unnamed" for t in other})
     more = ", ..." if len(names) > SHOWN_PROFILES else ""
@@ -95,7 +102,7 @@ def _profiles(traits: list[ImageTraits], total: int) -> Hazard | None:
     )
 
 
-def _rotated(traits: list[ImageTraits], total: int) -> Hazard | None:
+def _rotated(traits: tuple[ImageTraits, ...], total: int) -> Hazard | None:
     return _counted(
         "exif_rotation",
         sum(t.exif_rotated for t in traits),
@@ -106,7 +113,7 @@ def _rotated(traits: list[ImageTraits], total: int) -> Hazard | None:
     )
 
 
-def _alpha(traits: list[ImageTraits], total: int) -> Hazard | None:
+def _alpha(traits: tuple[ImageTraits, ...], total: int) -> Hazard | None:
     return _counted(
         "transparency",
         sum(t.has_alpha for t in traits),
