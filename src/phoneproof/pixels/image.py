@@ -20,8 +20,9 @@ MAX_PIXELS = 89_478_485
 """Largest picture that is decoded (width * height): a quarter of a gigabyte of RGB. It is also
 the size above which Pillow 13.0.0 suspects a decompression bomb."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
-"""Formats that are opened. The others of Pillow start external programs or are no pictures."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+"""Formats that are opened (AVIF where Pillow was built with it). The others of Pillow start
+external programs or are no pictures. Multi-picture JPEGs are opened as JPEG."""
 
 _LFS_PREFIX = b"version https://git-lfs"
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -94,7 +95,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """Open, check the size, and map everything Pillow raises, also while pixels are decoded."""
     _check_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=_readable()) as image:
             _check_size(path, image)
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -111,6 +112,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             found=str(error) or type(error).__name__,
             next_step="replace the file; it is truncated or damaged",
         ) from error
+
+
+def _readable() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _check_file(path: Path) -> None:

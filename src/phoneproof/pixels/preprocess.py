@@ -13,7 +13,13 @@ from phoneproof.core.binding import InputBinding
 from phoneproof.core.contract import ImageInput
 from phoneproof.core.errors import ConfigError, InvalidInput
 from phoneproof.pixels.filters import resize, to_gray
-from phoneproof.pixels.geometry import CropStep, GeometryPlan, PadStep, plan_geometry
+from phoneproof.pixels.geometry import (
+    CropStep,
+    GeometryPlan,
+    GeometryStep,
+    PadStep,
+    plan_geometry,
+)
 from phoneproof.pixels.values import Values, float_values, stored, value_tables
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
@@ -86,7 +92,7 @@ class Preprocessor:
         plan = plan_geometry(self._spec, rgb.shape[0], rgb.shape[1])
         pixels = rgb if self._spec.gray is None else to_gray(rgb, self._spec.gray)
         reverse = self._spec.channels == "bgr"
-        return plan, apply_plan(pixels, plan, reverse_pad=reverse)
+        return plan, apply_steps(pixels, plan.steps, reverse_pad=reverse)
 
     def _ordered(self, pixels: Pixels) -> Pixels:
         return pixels[:, :, ::-1] if self._spec.channels == "bgr" else pixels
@@ -121,19 +127,19 @@ class Preprocessor:
         return cast(Values, np.ascontiguousarray(batched))
 
 
-def apply_plan(pixels: NDArray[np.uint8], plan: GeometryPlan, *, reverse_pad: bool) -> Pixels:
+def apply_steps(pixels: Pixels, steps: tuple[GeometryStep, ...], *, reverse_pad: bool) -> Pixels:
     """Carry the steps of a plan out.
 
     Args:
-        pixels: uint8 [H, W, C], the size the plan was made for.
-        plan: the steps.
+        pixels: [H, W, C], the size the steps were planned for; uint8 where a resize follows.
+        steps: crops, at most one resize, pads.
         reverse_pad: the pad value is in the opposite channel order of `pixels`.
 
     Returns:
-        [plan.size, C], uint8 or float32.
+        [H, W, C] of the last step's size, uint8 or float32.
     """
-    current: Pixels = pixels
-    for step in plan.steps:
+    current = pixels
+    for step in steps:
         if isinstance(step, CropStep):
             rows = slice(step.top, step.top + step.height)
             current = current[rows, step.left : step.left + step.width]
