@@ -50,6 +50,14 @@ def with_shapes(binding: Binding, outputs: Sequence[TensorSpec]) -> Binding:
     )
 
 
+def fitted_to_source(
+    binding: Binding, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> Binding:
+    """The hub's binding as the source's own session carries it: its input has the file's name."""
+    image = msgspec.structs.replace(binding.image, tensor=inputs[0].name, shape=inputs[0].shape)
+    return msgspec.structs.replace(with_shapes(binding, outputs), inputs=(image,))
+
+
 def _reshaped(output: OutputBinding, shapes: dict[str, tuple[int, ...]]) -> OutputBinding:
     shape = shapes.get(output.tensor)
     if shape is None or len(shape) != len(output.shape):

@@ -158,7 +158,7 @@ class BaselineStep:
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``predictions/`` and ``runtime.json``."""
         from phoneproof.capture.base import SOURCES
-        from phoneproof.capture.hub import with_shapes
+        from phoneproof.capture.hub import fitted_to_source
 
         height, width = self.contract.image.size
         session = SOURCES.load(self.source.format).open(
@@ -169,7 +169,7 @@ class BaselineStep:
             session,
             runtime=(self.source.format, "source runtime", "cpu"),
             contract=self.contract,
-            binding=with_shapes(self.binding, session.outputs),
+            binding=fitted_to_source(self.binding, session.inputs, session.outputs),
             images=self.images,
             raw_count=raw_image_count(self.binding),
             progress=progress,
