@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from phoneproof.core.capture import Hazard
+from phoneproof.core.errors import ConfigError
 from phoneproof.pipeline.data_facts import data_facts, find_labels
 from phoneproof.pipeline.image_hazards import image_hazards, traits_hazards
 from phoneproof.pixels.image import ImageTraits
@@ -98,6 +99,18 @@ def test_facts_of_a_folder(tmp_path: Path) -> None:
     assert (facts.images, facts.skipped, facts.labelled) == (12, 1, True)
     assert facts.calibration + facts.selection + facts.confirmation == 12
     assert find_labels(tmp_path / "cat", None, "classify").layout == "plain"
+
+
+def test_named_labels_settle_a_task_that_the_model_leaves_open(tmp_path: Path) -> None:
+    write(tmp_path / "pictures" / "a.jpg", jpeg())
+    table = write(tmp_path / "labels.csv", "file,label\na.jpg,cat\n")
+    found = find_labels(tmp_path / "pictures", table, None)
+    assert (found.layout, found.suggests) == ("csv", "classify")
+    with pytest.raises(ConfigError, match="does not carry labels for the task detect"):
+        find_labels(tmp_path / "pictures", table, "detect")
+    other = write(tmp_path / "labels.bin", "?")
+    with pytest.raises(ConfigError, match="does not carry labels for the task"):
+        find_labels(tmp_path / "pictures", other, None)
 
 
 def _jpeg_of(seed: int) -> bytes:

@@ -92,18 +92,7 @@ def guess_input(
         reason = "how this family's own predictor feeds the model"
         return _preset(inspection.preset, size, "implied", reason)
     if is_ultraface(inspection):
-        return InputGuess(
-            preset="",
-            image=_stretch(
-                size,
-                scale=ULTRAFACE_SCALE,
-                mean=ULTRAFACE_MEAN,
-                filter_name="opencv.linear",
-            ),
-            decode=ULTRAFACE_DECODE,
-            certainty="implied",
-            reason="UltraFace's own demo stretches the picture and feeds (RGB - 127) / 128",
-        )
+        return _ultraface(size)
     if task == "classify":
         return _classifier(inspection, classes, size)
     reason = "nothing in the file says how a picture becomes its input; RGB / 255 is common"
@@ -141,6 +130,18 @@ def _preset(name: str, size: Size, certainty: Certainty, reason: str) -> InputGu
         decode=preset_decode(name),
         certainty=certainty,
         reason=reason,
+    )
+
+
+def _ultraface(size: Size) -> InputGuess:
+    return InputGuess(
+        preset="",
+        image=_stretch(
+            size, scale=ULTRAFACE_SCALE, mean=ULTRAFACE_MEAN, filter_name="opencv.linear"
+        ),
+        decode=ULTRAFACE_DECODE,
+        certainty="implied",
+        reason="UltraFace's own demo stretches the picture and feeds (RGB - 127) / 128",
     )
 
 

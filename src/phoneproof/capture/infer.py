@@ -57,15 +57,12 @@ def infer_contract(
     guess = guess_input(inspection, task=settled, classes=classes, size=size, preset=preset)
     labels, labels_finding = guess_labels(inspection, labels_found, classes)
     decode = (guess.decode or Decode(nms=Nms())) if settled == "detect" else None
-    contract = Contract(
-        name=name, task=settled, inputs=(guess.image,), labels=labels, decode=decode
-    )
-    size_finding = _stated_or(
-        inspection, "contract.size", f"{size[0]} x {size[1]}", f"{size_certainty}: {size_reason}"
-    )
+    inputs = (guess.image,)
+    contract = Contract(name=name, task=settled, inputs=inputs, labels=labels, decode=decode)
+    size_text = f"{size[0]} x {size[1]}"
     findings = [
         task_finding,
-        size_finding,
+        _stated_or(inspection, "contract.size", size_text, f"{size_certainty}: {size_reason}"),
         *_input_findings(guess, inspection),
         labels_finding,
         *_decode_findings(decode, guess),

@@ -8,6 +8,7 @@ from pathlib import Path
 from phoneproof.core.capture import Hazard
 from phoneproof.core.contract import Task
 from phoneproof.core.dataset import ImageSet
+from phoneproof.core.errors import ConfigError
 from phoneproof.core.events import Progress, silent
 
 
@@ -57,8 +58,14 @@ def find_labels(images: Path, labels: Path | None, task: Task | None) -> FoundLa
 
     files = list_images(images)
     tries: tuple[Task, ...] = ("detect", "classify") if task is None else (task,)
+    refused: ConfigError | None = None
+    reason = ""
     for kind in tries:
-        layout = detect_layout(images, files, labels=labels, task=kind)
+        try:
+            layout = detect_layout(images, files, labels=labels, task=kind)
+        except ConfigError as error:
+            refused = error
+            continue
         if layout.kind != "plain":
             return FoundLabels(
                 layout=layout.kind,
@@ -66,7 +73,10 @@ def find_labels(images: Path, labels: Path | None, task: Task | None) -> FoundLa
                 class_names=layout.class_names,
                 suggests=kind,
             )
-    return FoundLabels(layout="plain", reason=layout.reason, class_names=(), suggests=None)
+        reason = layout.reason
+    if refused is not None:
+        raise refused
+    return FoundLabels(layout="plain", reason=reason, class_names=(), suggests=None)
 
 
 def data_facts(found: FoundLabels, images: ImageSet, progress: Progress = silent) -> DataFacts:
