@@ -10,12 +10,14 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from phoneproof.convert.backends.litert_torch import LiteRtTorchConverter
 from phoneproof.convert.backends.torch_onnx import TorchOnnxConverter
 from phoneproof.convert.base import ConvertRequest
-from phoneproof.core.binding import Binding, InputBinding, OutputBinding
+from phoneproof.core.binding import Binding, InputBinding, Layout, OutputBinding
 from phoneproof.core.contract import Contract, ImageInput
 from phoneproof.core.tensors import TensorSpec
-from phoneproof.runtimes.backends.hub import HubRuntime, save_hub
+from phoneproof.runtimes.backends.hub import HubRuntime, load_hub, save_hub
+from phoneproof.runtimes.backends.litert import LiteRtRuntime
 from phoneproof.runtimes.backends.onnxruntime import OnnxRuntime
 from phoneproof.verify.divergence import Divergence, first_divergence
 
@@ -85,8 +87,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def exported(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def request_for(hub: Path, layout: Layout, output: Path) -> ConvertRequest:
     image = ImageInput(geometry=(), size=(SIZE, SIZE), scale=1.0, mean=(0.0,) * 3, std=(1.0,) * 3)
     contract = Contract(name="n", task="raw", inputs=(image,))
     binding = Binding(
@@ -98,11 +99,13 @@ def exported(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             for name in ("boxes", "scores")
         ),
     )
+    return ConvertRequest(hub=hub, contract=contract, binding=binding, layout=layout, output=output)
+
+
+@pytest.fixture(scope="module")
+def exported(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    request = ConvertRequest(
-        hub=hub, contract=contract, binding=binding, layout="NCHW", output=path
-    )
-    TorchOnnxConverter().convert(request)
+    TorchOnnxConverter().convert(request_for(hub, "NCHW", path))
     return path
 
 
@@ -153,3 +156,40 @@ def test_swapped_outputs_are_recognised(hub: Path, exported: Path, tmp_path: Pat
     found = locate(hub, tmp_path / "swapped.onnx")
     assert found is not None
     assert "changed places" in found.explanation
+
+
+@pytest.fixture(scope="module")
+def tflite(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tflite") / "model.tflite"
+    LiteRtTorchConverter().convert(request_for(hub, "NHWC", path))
+    return path
+
+
+@pytest.mark.parametrize("layer", ["", *CONVOLUTIONS])
+def test_it_is_found_in_channels_last_with_everything_fused(
+    hub: Path, tflite: Path, tmp_path: Path, layer: str
+) -> None:
+    """Here the hub is the corrupted one: which of the two is wrong makes no difference."""
+    program, tensors = load_hub(hub)
+    if layer:
+        weights = [w for n, w in program.state_dict.items() if n.startswith(f"{layer}.")]
+        with torch.no_grad():
+            weights[0][0, 0, -1, -1] += 0.5
+    save_hub(program, tmp_path / "hub.pt2", tensors.inputs, tensors.outputs)
+    image = np.random.default_rng(1).random((1, 3, SIZE, SIZE), np.float32)
+    channels_last = np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+    artifact = LiteRtRuntime().open_for_trace(tflite)
+    found = first_divergence(
+        hub=HubRuntime().open_for_trace(tmp_path / "hub.pt2"),
+        artifact=artifact,
+        hub_inputs={"image": image},
+        artifact_inputs={
+            artifact.inputs[0].name: np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+        },
+    )
+    if not layer:
+        assert found is None
+        return
+    assert found is not None
+    assert layer in found.layer
+    assert (found.artifact_tensor or "").startswith("conv_2d")
