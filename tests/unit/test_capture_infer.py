@@ -106,6 +106,11 @@ def test_a_family_implies_its_preset_and_decode_with_the_sources_reason() -> Non
     assert inference.reason("contract.decode.nms").startswith("assumed:")
 
 
+def test_the_geometry_is_told_in_words() -> None:
+    [told] = [f.value for f in infer(yolox()).findings if f.key == "contract.geometry"]
+    assert told == "resize contain 64 x 64 opencv.linear then pad 64 x 64 top_left"
+
+
 def test_ultraface_is_known_by_its_priors() -> None:
     inference = infer(pairs(4420, 2, (240, 320)))
     assert inference.contract.labels == (None, "face")

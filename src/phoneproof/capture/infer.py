@@ -14,7 +14,7 @@ from phoneproof.capture.heads import unfit_for
 from phoneproof.capture.hub import HUB_INPUT
 from phoneproof.core.binding import Binding, InputBinding, OutputBinding
 from phoneproof.core.capture import Finding, Head, Inspection
-from phoneproof.core.contract import Contract, Decode, Nms, Size, Task
+from phoneproof.core.contract import Contract, Decode, GeometryOp, Nms, Size, Task
 
 CERTAINTIES = ("read:", "implied:", "assumed:")
 
@@ -194,7 +194,10 @@ def _numbers(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:.6g}" for value in values)
 
 
-def _op_text(op: msgspec.Struct) -> str:
-    fields = {name: getattr(op, name) for name in op.__struct_fields__}
-    shown = [f"{v[0]} x {v[1]}" if k == "size" and v else str(v) for k, v in fields.items() if v]
-    return f"{op.__struct_config__.tag} {' '.join(shown)}"
+def _op_text(op: GeometryOp) -> str:
+    words = [str(op.__struct_config__.tag)]
+    for name in ("to", "fraction", "aspect", "size", "anchor", "filter"):
+        value = getattr(op, name, None)
+        if value is not None:
+            words.append(f"{value[0]} x {value[1]}" if name == "size" else str(value))
+    return " ".join(words)
