@@ -60,9 +60,11 @@ def read_config(path: Path) -> KerasConfig:
         raise _damaged(path, f"a model description that is no JSON: {error}") from error
     try:
         _refuse_code(path, root)
-        return _model(root, version)
+        config = _model(root, version)
+        _check_names(config)
     except (KeyError, TypeError, IndexError, RecursionError) as error:
         raise _damaged(path, f"a model description that is incomplete: {error!r}") from error
+    return config
 
 
 def nested(layer: Layer) -> KerasConfig | None:
@@ -183,6 +185,19 @@ def _model(root: object, version: str) -> KerasConfig:
         inputs=_names(body["input_layers"]),
         outputs=_names(body["output_layers"]),
     )
+
+
+def _check_names(config: KerasConfig) -> None:
+    """Inputs, outputs and connections name layers that are there; KeyError where not."""
+    inbound = [name for layer in config.layers.values() for name in layer.inbound]
+    for name in (*config.inputs, *config.outputs, *inbound):
+        config.layers[name]
+    if not config.outputs:
+        raise KeyError("output_layers")
+    for layer in config.layers.values():
+        inner = nested(layer)
+        if inner is not None:
+            _check_names(inner)
 
 
 def _chain(items: list[Json]) -> dict[str, Layer]:

@@ -11,6 +11,8 @@ from phoneproof.core.tensors import TensorSpec
 
 Shape = tuple[int, ...]
 _OPERATORS = {"softmax": "Softmax", "sigmoid": "Sigmoid", "hard_sigmoid": "HardSigmoid"}
+_MAX_DEPTH = 32
+"""Bounds the walk over a description that goes in circles."""
 _PASSING = ("Reshape", "Flatten", "Dropout", "Permute", "SpatialDropout2D", "InputLayer")
 
 
@@ -67,18 +69,18 @@ def _apply(layer: Layer, before: Shape) -> Shape:
     return before
 
 
-def _leaves(config: KerasConfig, name: str) -> Iterator[Leaf]:
+def _leaves(config: KerasConfig, name: str, depth: int = 0) -> Iterator[Leaf]:
     """What computes the output, behind layers that only move values."""
     layer = config.layers[name]
     inner = nested(layer)
     if inner is not None:
-        yield from _leaves(inner, inner.outputs[0])
+        yield from _leaves(inner, inner.outputs[0], depth + 1)
         return
     activation = _activation(layer)
     is_passing = layer.kind in _PASSING or (layer.kind == "Activation" and activation == "linear")
-    if (is_passing or layer.kind == "Concatenate") and layer.inbound:
+    if (is_passing or layer.kind == "Concatenate") and layer.inbound and depth < _MAX_DEPTH:
         for before in layer.inbound:
-            yield from _leaves(config, before)
+            yield from _leaves(config, before, depth + 1)
     else:
         yield Leaf(op=_operator(layer, activation))
 
