@@ -115,3 +115,9 @@ def nearest(unknown: str, known: Iterable[str]) -> str:
     """The known name closest to `unknown`, or an empty string where none is close."""
     matches = difflib.get_close_matches(unknown, list(known), n=1, cutoff=0.5)
     return matches[0] if matches else ""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's exception says, in one line; its class where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

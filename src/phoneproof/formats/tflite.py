@@ -113,7 +113,7 @@ class _Reader:
         subgraphs = self._items(model.SubgraphsLength(), model.Subgraphs)
         main = subgraphs[0]
         ins, outs = self._signature()
-        return TfliteGraph(
+        graph = TfliteGraph(
             tensors=tuple(self._tensor(t) for t in self._items(main.TensorsLength(), main.Tensors)),
             ops=self._ops(main),
             other_ops=tuple(op for graph in subgraphs[1:] for op in self._ops(graph)),
@@ -124,6 +124,8 @@ class _Reader:
             description=_text(model.Description()),
             metadata=self._metadata(),
         )
+        _require_known_tensors(graph)
+        return graph
 
     def _ops(self, graph: Any) -> tuple[TfliteOp, ...]:
         ops = self._items(graph.OperatorsLength(), graph.Operators)
@@ -179,6 +181,15 @@ class _Reader:
     def _metadata(self) -> dict[str, bytes]:
         entries = self._items(self._model.MetadataLength(), self._model.Metadata)
         return {_text(entry.Name()): self._buffer(entry.Buffer()).tobytes() for entry in entries}
+
+
+def _require_known_tensors(graph: TfliteGraph) -> None:
+    named = graph.signature_inputs + graph.signature_outputs
+    used = {index for op in graph.ops for index in op.inputs + op.outputs if index != -1}
+    used |= {*graph.inputs, *graph.outputs, *(index for _, index in named)}
+    unknown = [index for index in used if not 0 <= index < len(graph.tensors)]
+    if unknown:
+        raise ValueError(f"tensor {unknown[0]} of {len(graph.tensors)}")
 
 
 def _indices(values: object) -> tuple[int, ...]:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Final
@@ -18,11 +12,12 @@ from phoneproof.convert.artifact import artifact_binding, require_numbers, requi
 from phoneproof.convert.backends.hub_module import HubModule, load_module
 from phoneproof.convert.base import Converted, ConvertRequest
 from phoneproof.core.binding import Format
-from phoneproof.core.errors import ConversionFailed
+from phoneproof.core.errors import ConversionFailed, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.inventory import require_standard_ops
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.formats.model_file import write_bytes
+from phoneproof.formats.quiet import quiet, without_cycle_collection
 from phoneproof.formats.tflite import (
     TfliteGraph,
     inventory,
@@ -94,7 +89,7 @@ def _narrowed(spec: TensorSpec) -> TensorSpec:
 
 def _convert(hub: HubModule) -> bytes:
     try:
-        with _quiet():
+        with quiet(), without_cycle_collection():
             import litert_torch  # 4 s, and it logs while it is imported
 
             model = litert_torch.convert(hub.module, (hub.example,))
@@ -102,22 +97,4 @@ def _convert(hub: HubModule) -> bytes:
     except ModuleNotFoundError:
         raise
     except Exception as error:  # litert-torch raises whatever its passes met
-        raise ConversionFailed(f"{_TOOL} broke", found=_first_line(error)) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """litert-torch writes its progress to stdout and warns of what users cannot change."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+        raise ConversionFailed(f"{_TOOL} broke", found=first_line(error)) from error

@@ -8,10 +8,6 @@ read back.
 from __future__ import annotations
 
 import io
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Final
 
@@ -22,7 +18,7 @@ from phoneproof.convert.artifact import artifact_binding, require_numbers, requi
 from phoneproof.convert.backends.hub_module import HubModule, load_module
 from phoneproof.convert.base import Converted, ConvertRequest
 from phoneproof.core.binding import Format
-from phoneproof.core.errors import ConversionFailed, PhoneproofError, Unsupported
+from phoneproof.core.errors import ConversionFailed, PhoneproofError, Unsupported, first_line
 from phoneproof.formats.inventory import require_standard_ops
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.formats.model_file import write_bytes
@@ -35,6 +31,7 @@ from phoneproof.formats.onnx_file import (
     weight_sums,
 )
 from phoneproof.formats.onnx_fold import fold_constants
+from phoneproof.formats.quiet import quiet, without_cycle_collection
 
 _TOOL: Final = "torch.onnx"
 _LAST_TORCHSCRIPT_OPSET: Final = 17
@@ -99,18 +96,18 @@ def require_opset(model: onnx.ModelProto, wanted: int) -> None:
 def _export(hub: HubModule, wanted: int) -> onnx.ModelProto:
     route = _by_torchscript if wanted <= _LAST_TORCHSCRIPT_OPSET else _by_torch_export
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), without_cycle_collection(), torch.no_grad():
             return route(hub, wanted)
     except PhoneproofError:
         raise
     except torch.onnx.errors.UnsupportedOperatorError as error:
         raise Unsupported(
             f"ONNX opset {wanted} lacks an operator of the model",
-            found=_first_line(error),
+            found=first_line(error),
             next_step="ask for a later opset",
         ) from error
     except Exception as error:  # the exporters raise whatever their passes met
-        raise ConversionFailed(f"{_TOOL} broke", found=_first_line(error)) from error
+        raise ConversionFailed(f"{_TOOL} broke", found=first_line(error)) from error
 
 
 def _by_torchscript(hub: HubModule, wanted: int) -> onnx.ModelProto:
@@ -151,23 +148,5 @@ def _require_valid(model: onnx.ModelProto) -> None:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ConversionFailed(
-            f"{_TOOL} wrote a file that ONNX's own checker refuses", found=_first_line(error)
+            f"{_TOOL} wrote a file that ONNX's own checker refuses", found=first_line(error)
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporters warn about their own deprecation and log each operator they meet."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -3,12 +3,6 @@ stay float32; each weight is stored as float16 behind a DEQUANTIZE."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -19,9 +13,10 @@ from ai_edge_quantizer import qtyping, quantizer, recipe_manager
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
 from phoneproof.core.binding import Binding
-from phoneproof.core.errors import InvalidInput, OptimizationFailed
+from phoneproof.core.errors import InvalidInput, OptimizationFailed, first_line
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.formats.model_file import write_bytes
+from phoneproof.formats.quiet import quiet
 from phoneproof.formats.tflite import TfliteGraph, inventory, parse_tflite, read_tflite
 from phoneproof.formats.tflite_write import TfliteEdit, edit_tflite
 from phoneproof.optimize.base import OptimizeRequest, Proposal
@@ -109,27 +104,10 @@ def _cast(path: Path) -> bytes:
         algorithm_key=AlgorithmName.FLOAT_CASTING,
     )
     try:
-        with _quiet():
+        with quiet():
             # The content, not the path: the library maps files into memory and keeps them open.
             work = quantizer.Quantizer(path.read_bytes())
             work.load_quantization_recipe(recipe.get_quantization_recipe())
             return bytes(work.quantize().quantized_model)
     except Exception as error:  # the library raises whatever its passes met
-        raise OptimizationFailed("ai-edge-quantizer broke", found=str(error)) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The library draws progress bars and prints a summary."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
+        raise OptimizationFailed("ai-edge-quantizer broke", found=first_line(error)) from error

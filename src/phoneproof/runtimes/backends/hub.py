@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from phoneproof.core.errors import InvalidInput
+from phoneproof.core.errors import InvalidInput, first_line
 from phoneproof.core.json_format import canonical_bytes, parse
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.model_file import replacing, require_model_file
@@ -91,7 +91,7 @@ def load_hub(path: Path) -> tuple[ExportedProgram, HubTensors]:
     except Exception as error:  # torch raises whatever its unpickler met
         raise InvalidInput(
             f"{path.name} cannot be read by PyTorch",
-            found=_first_line(error),
+            found=first_line(error),
             next_step="delete it: the next build captures the source again",
         ) from error
     record = extra[_RECORD]
@@ -180,8 +180,3 @@ def _layer_name(node: torch.fx.Node) -> str:
     stack = node.meta.get("nn_module_stack") or {}
     path = str(list(stack.values())[-1][0]) if stack else ""
     return f"{path}/{node.name}" if path else node.name
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

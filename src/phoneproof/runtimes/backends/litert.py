@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from phoneproof.core.binding import Quant
-from phoneproof.core.errors import InvalidInput
+from phoneproof.core.errors import InvalidInput, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.model_file import require_model_file
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
@@ -56,7 +56,7 @@ def _interpreter(path: Path, resolver: OpResolverType, threads: int) -> Interpre
             )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise InvalidInput(f"LiteRT cannot open {path.name}", found=_first_line(error)) from error
+        raise InvalidInput(f"LiteRT cannot open {path.name}", found=first_line(error)) from error
     return interpreter
 
 
@@ -118,7 +118,7 @@ class _LiteRtSession:
                 self._interpreter.set_tensor(details["index"], tensors[spec.name])
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise InvalidInput("LiteRT cannot run the model", found=_first_line(error)) from error
+            raise InvalidInput("LiteRT cannot run the model", found=first_line(error)) from error
 
 
 class _LiteRtTracingSession(_LiteRtSession):
@@ -159,8 +159,3 @@ def _spec(details: Details, names: Mapping[int, str]) -> TensorSpec:
         dtype=dtype_of(np.dtype(details["dtype"]).name, name),
         quant=Quant(scale=float(scale), zero_point=int(zero_point)) if scale else None,
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from phoneproof.core.errors import InvalidInput
+from phoneproof.core.errors import InvalidInput, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.model_file import require_model_file
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
@@ -79,7 +79,7 @@ def _session(model: str | bytes, path: Path, options: ort.SessionOptions) -> ort
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ort raises a dozen unrelated classes
         raise InvalidInput(
-            f"ONNX Runtime cannot open {path.name}", found=_first_line(error)
+            f"ONNX Runtime cannot open {path.name}", found=first_line(error)
         ) from error
 
 
@@ -107,7 +107,7 @@ class _OnnxSession:
             values = self._session.run(names, dict(tensors))
         except Exception as error:
             raise InvalidInput(
-                "ONNX Runtime cannot run the model", found=_first_line(error)
+                "ONNX Runtime cannot run the model", found=first_line(error)
             ) from error
         return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
 
@@ -130,8 +130,3 @@ def _spec(arg: ort.NodeArg) -> TensorSpec:
     shape = tuple(size if isinstance(size, int) else -1 for size in arg.shape)
     dtype = dtype_of(_NUMPY_NAMES.get(arg.type, arg.type), arg.name)
     return TensorSpec(name=arg.name, shape=shape, dtype=dtype)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
