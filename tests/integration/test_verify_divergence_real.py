@@ -183,9 +183,7 @@ def test_it_is_found_in_channels_last_with_everything_fused(
         hub=HubRuntime().open_for_trace(tmp_path / "hub.pt2"),
         artifact=artifact,
         hub_inputs={"image": image},
-        artifact_inputs={
-            artifact.inputs[0].name: np.ascontiguousarray(image.transpose(0, 2, 3, 1))
-        },
+        artifact_inputs={artifact.inputs[0].name: channels_last},
     )
     if not layer:
         assert found is None
