@@ -79,6 +79,17 @@ def test_an_undecided_refusal_does_not_claim_a_fault() -> None:
     assert "541 images would decide" in head.support[0]
 
 
+def test_the_same_open_figure_is_said_once_for_all_its_artifacts() -> None:
+    report = samples.undecided_report()
+    checks = report.artifacts[2].checks
+    artifacts = tuple(
+        msgspec.structs.replace(a, checks=checks, verdict="undecided") for a in report.artifacts
+    )
+    head = headline(msgspec.structs.replace(report, artifacts=artifacts))
+    assert len(head.support) == 1
+    assert head.support[0].startswith("onnx-float32, tflite-float32 and tflite-float16: map50")
+
+
 def test_the_step_nearest_the_source_is_blamed() -> None:
     report = samples.failing_report()
     broken = breaking_artifact(report)

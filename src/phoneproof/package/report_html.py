@@ -108,7 +108,12 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=wording.number, size=wording.size, duration=wording.duration)
+    environment.filters.update(
+        number=wording.number,
+        sentence=wording.sentence,
+        size=wording.size,
+        duration=wording.duration,
+    )
     environment.globals.update(
         lineage=figures.lineage,
         score_plot=figures.score_plot,

@@ -141,7 +141,8 @@ def headline(report: Report) -> Headline:
     return _accepted(report)
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """The text with a capital letter in front and one full stop behind."""
     return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
 
 
@@ -154,7 +155,7 @@ def _refused_at_gate(report: Report) -> Headline:
             f"{report.capture.source_name} does not give the outputs of the source itself, "
             "so nothing was converted."
         ),
-        support=(_why(check), *([_sentence(check.hint)] if check.hint else ())),
+        support=(_why(check), *([sentence(check.hint)] if check.hint else ())),
     )
 
 
@@ -202,15 +203,22 @@ def _accepted(report: Report) -> Headline:
     )
     n = image_count(report)
     left_open = [c for a in report.artifacts for c in open_checks(a)]
-    sentence = f"Accepted: {who} the model that was trained, measured on {n} images."
+    claim = f"Accepted: {who} the model that was trained, measured on {n} images."
     if left_open:
-        sentence = (
+        claim = (
             f"Accepted: {who} the model that was trained as far as {n} images can show; "
             f"{len(left_open)} figure{'s are' if len(left_open) > 1 else ' is'} not proved."
         )
-    return Headline(
-        word="Accepted", sentence=sentence, support=tuple(_undecided(c) for c in left_open[:3])
-    )
+    return Headline(word="Accepted", sentence=claim, support=_left_open(report))
+
+
+def _left_open(report: Report) -> tuple[str, ...]:
+    """What is not proved, one line for artifacts of which the very same is to be said."""
+    who: dict[str, list[str]] = {}
+    for artifact in report.artifacts:
+        for check in open_checks(artifact):
+            who.setdefault(_undecided(check), []).append(artifact.id)
+    return tuple(f"{joined(ids)}: {text}" for text, ids in list(who.items())[:3])
 
 
 def score_words(scores: tuple[tuple[float, float], ...], threshold: float | None) -> str:
