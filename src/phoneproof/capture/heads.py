@@ -58,14 +58,13 @@ class OutputFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelFacts:
-    """What recognition looks at. labels: how many names the file holds (0: none).
+    """What recognition looks at.
 
-    ultralytics_task: the task recorded in the metadata of an Ultralytics export.
+    ultralytics_task: the task recorded in the metadata of an Ultralytics export, "" without.
     """
 
     outputs: tuple[OutputFacts, ...]
     size: Size | None
-    labels: int = 0
     ultralytics_task: str = ""
     nms_inside: bool = False
 

@@ -66,11 +66,7 @@ class KerasH5Source:
             task=guess.task,
             head=guess.head,
             preset=guess.preset,
-            evidence=Evidence(
-                framework="keras",
-                family=config.name,
-                training=(("keras_version", config.version),) if config.version else (),
-            ),
+            evidence=_evidence(config),
             findings=(
                 Finding(key="input.layout", value=layout, reason=why),
                 *guess.findings,
@@ -249,6 +245,11 @@ def _preprocessing(config: KerasConfig) -> tuple[Finding, ...]:
                 )
             )
     return tuple(found)
+
+
+def _evidence(config: KerasConfig) -> Evidence:
+    version = (("keras_version", config.version),) if config.version else ()
+    return Evidence(framework="keras", family=config.name, training=version)
 
 
 def _hazards(image: TensorSpec) -> tuple[Hazard, ...]:

@@ -59,15 +59,7 @@ class OnnxSource:
         channels, size = _geometry(path, image, layout)
         outputs = tuple(_spec(graph, value) for value in graph.graph.output)
         metadata = read_metadata(model)
-        guess = recognise_head(
-            ModelFacts(
-                outputs=tuple(graph.facts(spec) for spec in outputs),
-                size=size,
-                labels=len(metadata.labels),
-                ultralytics_task=metadata.task,
-                nms_inside=has_nms(graph),
-            )
-        )
+        guess = _guess(graph, outputs, size, metadata)
         return Inspection(
             format="onnx",
             sha256=file_sha256(path),
@@ -200,6 +192,22 @@ def _geometry(path: Path, image: TensorSpec, layout: Layout) -> tuple[int, tuple
         )
     size = None if -1 in sides else (sides[0], sides[1])
     return (3 if channels == -1 else channels), size
+
+
+def _guess(
+    graph: OnnxGraph,
+    outputs: tuple[TensorSpec, ...],
+    size: tuple[int, int] | None,
+    metadata: OnnxMetadata,
+) -> HeadGuess:
+    return recognise_head(
+        ModelFacts(
+            outputs=tuple(graph.facts(spec) for spec in outputs),
+            size=size,
+            ultralytics_task=metadata.task,
+            nms_inside=has_nms(graph),
+        )
+    )
 
 
 def _evidence(metadata: OnnxMetadata, guess: HeadGuess) -> Evidence:
