@@ -21,7 +21,7 @@ EXACT = 0.01
 """Floats within this many pixel units are equal: frameworks order their operations differently,
 which costs an ulp, less than .0001 units."""
 
-SAMPLED_SIDE = 64
+SAMPLED_SIDE = 40
 """Hypotheses are ranked on a grid of at most this many rows and columns."""
 
 _STEP_COST = 0.2

@@ -99,7 +99,7 @@ def _geometries(spec: ImageInput, height: int, width: int) -> Iterator[Geometry]
                 raise
             continue
         yield Geometry(mistakes=mistakes, plan=plan)
-        if any(isinstance(operation, Pad) for operation in operations):
+        if not mistakes:
             yield from _displaced(Geometry(mistakes=mistakes, plan=plan))
 
 
