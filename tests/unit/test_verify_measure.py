@@ -92,6 +92,7 @@ def test_an_equal_detector_passes_everything(precision: Precision) -> None:
         "max_abs/scores",
         "snr_db/scores",
         "box_agreement",
+        "max_abs/shown_scores",
         "map50",
         "map50_95",
         "map50_95_drop",
@@ -100,7 +101,7 @@ def test_an_equal_detector_passes_everything(precision: Precision) -> None:
         "lost_share",
     }
     assert {check.verdict for check in checks.values()} == {"pass"}
-    for name in ("map50_95_drop", "small_recall_drop/small", "score_shift", "lost_share"):
+    for name in ("map50_95_drop", "small_recall_drop/small", "score_shift", "max_abs/scores"):
         assert checks[name].value == 0
     assert checks["box_agreement"].value == 1
     assert accepted(tuple(checks.values()), limits_for(precision))
@@ -282,6 +283,38 @@ def test_faults_of_a_detector_are_seen(change: Heads, seen: set[str]) -> None:
     assert seen <= failing(checks)
     assert not accepted(tuple(checks.values()), limits_for("float32"))
     assert checks["box_agreement"].worst
+
+
+def test_float16_is_held_to_the_scores_an_app_shows() -> None:
+    def hidden(_: int, boxes: Float, scores: Float) -> tuple[Float, Float]:
+        return boxes, np.where(scores < 0.2, scores * np.float32(0.95), scores)
+
+    def shown(_: int, boxes: Float, scores: Float) -> tuple[Float, Float]:
+        return boxes, np.where(scores > 0.9, scores - np.float32(0.02), scores)
+
+    images, heads = detector(60)
+    loose = check_all("detect", images, detected(heads), detected(heads, hidden), "float16")
+    assert "max_abs/shown_scores" not in failing(loose)
+    assert "max_abs/scores" not in failing(loose)
+    tight = check_all("detect", images, detected(heads), detected(heads, hidden), "float32")
+    assert "max_abs/scores" in failing(tight)
+    seen = check_all("detect", images, detected(heads), detected(heads, shown), "float16")
+    assert "max_abs/shown_scores" in failing(seen)
+    assert seen["max_abs/shown_scores"].value == pytest.approx(0.02, abs=1e-6)
+
+
+def test_snr_is_judged_over_all_images() -> None:
+    def faint(index: int, boxes: Float, scores: Float) -> tuple[Float, Float]:
+        return boxes, scores * np.float32(1e-4 if index == 0 else 1)
+
+    def noisy(index: int, boxes: Float, scores: Float) -> tuple[Float, Float]:
+        boxes, scores = faint(index, boxes, scores)
+        return boxes, scores * np.float32(1.05 if index == 0 else 1)
+
+    images, heads = detector(10)
+    checks = check_all("detect", images, detected(heads, faint), detected(heads, noisy))
+    assert checks["snr_db/scores"].verdict == "pass"
+    assert checks["snr_db/scores"].worst[0].image == "0000.jpg"
 
 
 def test_nudged_boxes_fail_in_float16_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,14 +24,18 @@ PROBABILITY_ROLES: Final = frozenset({"probabilities", "scores", "objectness"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoleRow:
-    """One output of one image. peak: the baseline's largest magnitude; snr_db within +-300."""
+    """One output of one image. peak: the baseline's largest magnitude.
+
+    signal, noise: sums of squares of the baseline and of the difference.
+    """
 
     name: str
     sha256: str
     role: str
     max_abs: float
     peak: float
-    snr_db: float
+    signal: float
+    noise: float
 
 
 def compare_roles(
@@ -77,19 +82,18 @@ def _role_row(
         role=role,
         max_abs=float(difference.max(initial=0.0)),
         peak=peak,
-        snr_db=_snr_db(b, difference),
+        signal=float(np.square(b[np.isfinite(b)]).sum()),
+        noise=float(np.square(difference).sum()),
     )
 
 
-def _snr_db(signal: NDArray[np.float64], noise: NDArray[np.float64]) -> float:
-    """10 log10 of signal power over noise power, both summed over the output of one image."""
-    noise_power = float(np.square(noise).sum())
-    signal_power = float(np.square(signal[np.isfinite(signal)]).sum())
-    if noise_power == 0.0:
+def _snr_db(signal: float, noise: float) -> float:
+    """10 log10 of signal power over noise power, within +-300."""
+    if noise == 0.0:
         return IDENTICAL_SNR_DB
-    if signal_power == 0.0 or not np.isfinite(noise_power):
+    if signal == 0.0 or not math.isfinite(noise):
         return -IDENTICAL_SNR_DB
-    decibels = 10.0 * float(np.log10(signal_power) - np.log10(noise_power))
+    decibels = 10.0 * (math.log10(signal) - math.log10(noise))
     return max(-IDENTICAL_SNR_DB, min(IDENTICAL_SNR_DB, decibels))
 
 
@@ -111,12 +115,18 @@ def _max_abs_check(setting: Setting, role: str, rows: list[RoleRow], limits: Lim
         setting,
         "max_abs",
         max(row.max_abs for row in rows) / scale,
-        limits.max_abs if absolute else limits.max_abs_relative,
+        _max_abs_limit(role, limits),
         n=len(rows),
         slice_=role,
         method=method if absolute else f"{method}, relative to the largest magnitude {scale:.6g}",
         worst=_worst_roles(rows, scale),
     )
+
+
+def _max_abs_limit(role: str, limits: Limits) -> float | None:
+    if role == "probabilities":
+        return limits.max_abs
+    return limits.max_abs_hidden if role in PROBABILITY_ROLES else limits.max_abs_relative
 
 
 def _worst_roles(rows: Sequence[RoleRow], scale: float) -> tuple[Worst, ...]:
@@ -126,18 +136,27 @@ def _worst_roles(rows: Sequence[RoleRow], scale: float) -> tuple[Worst, ...]:
 
 
 def _snr_check(setting: Setting, role: str, rows: list[RoleRow], limits: Limits) -> Check:
+    # Over all images: where an image shows nothing there is no signal, and the quotient of two
+    # noises would judge the model.
+    signal, noise = sum(row.signal for row in rows), sum(row.noise for row in rows)
+    mean = signal / len(rows)
     return bounded_check(
         setting,
         "snr_db",
-        min(row.snr_db for row in rows),
+        _snr_db(signal, noise),
         limits.snr_db,
         n=len(rows),
         direction="min",
         unit="dB",
         slice_=role,
-        method="10 log10(signal power / noise power) of the worst image; 300 dB: identical",
+        method="10 log10(signal power / noise power), summed over all images; an image's own "
+        "noise against their mean signal; 300 dB: identical",
         worst=worst_images(
-            (ImageValue(name=r.name, sha256=r.sha256, value=r.snr_db) for r in rows), lowest=True
+            (
+                ImageValue(name=row.name, sha256=row.sha256, value=_snr_db(mean, row.noise))
+                for row in rows
+            ),
+            lowest=True,
         ),
     )
 

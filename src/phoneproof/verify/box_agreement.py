@@ -36,7 +36,8 @@ By chance they are a few in a hundred; where more than this share are swaps, the
 class AgreementRow:
     """Detections of one image: matched pairs, items without a partner, and excused items.
 
-    swaps: pairs of nearly equal scores of which NMS kept the other one.
+    swaps: pairs of nearly equal scores of which NMS kept the other one. score_difference: the
+    largest among matched pairs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class AgreementRow:
     extra: int
     ties: int
     swaps: int
+    score_difference: float
 
 
 def compare_boxes(
@@ -83,7 +85,14 @@ def compare_boxes(
         extra=len(extra) - swaps,
         ties=int(missing_ties.sum() + extra_ties.sum()),
         swaps=swaps,
+        score_difference=_score_difference(baseline, candidate, columns),
     )
+
+
+def _score_difference(baseline: Detections, candidate: Detections, columns: Index) -> float:
+    matched = np.flatnonzero(columns != UNMATCHED)
+    before = baseline.scores[matched].astype(np.float64)
+    return float(np.abs(before - candidate.scores[columns[matched]]).max(initial=0.0))
 
 
 def _clearance(limits: Limits) -> float:
@@ -171,6 +180,25 @@ def box_agreement_check(setting: Setting, rows: Sequence[AgreementRow], limits: 
             ImageValue(name=row.name, sha256=row.sha256, value=float(count), note=_note(row))
             for row in rows
             if (count := row.missing + row.extra + (0 if by_chance else 2 * row.swaps))
+        ),
+    )
+
+
+def shown_scores_check(setting: Setting, rows: Sequence[AgreementRow], limits: Limits) -> Check:
+    """max_abs of the scores of matched boxes: what an app can see of the scores."""
+    seen = [row for row in rows if row.matched]
+    return bounded_check(
+        setting,
+        "max_abs",
+        max((row.score_difference for row in seen), default=0.0),
+        limits.max_abs,
+        n=sum(row.matched for row in seen),
+        slice_="shown_scores",
+        method="largest difference of the score of a box that both models show",
+        worst=worst_images(
+            ImageValue(name=row.name, sha256=row.sha256, value=row.score_difference)
+            for row in seen
+            if row.score_difference
         ),
     )
 

@@ -56,55 +56,88 @@ class ClassMatches:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _ImageMatches:
+class _Flat:
+    """The detections of all images that count, by image and within it by class, best first.
+
+    image, label: int64 [N]. boxes: [N, 4]. hit, ignored: bool [10, N], filled by the matching.
+    starts: int64 [images + 1], where each image begins.
+    """
+
+    image: Index
+    label: Index
+    boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     hit: Bool
     ignored: Bool
-    objects: int
+    starts: Index
 
 
 def match_classes(
     truths: Sequence[Truth], detections: Sequence[Detections], area: AreaRange = ALL_AREAS
 ) -> tuple[ClassMatches, ...]:
     """Matches of every class that has a labelled box that counts."""
+    flat = _flatten(detections, area)
     labels = sorted({int(label) for truth in truths for label in truth.labels})
-    matched = (_match_class(label, truths, detections, area) for label in labels)
-    return tuple(one for one in matched if one.objects.any())
+    objects = {label: np.zeros(len(truths)) for label in labels}
+    for image, truth in enumerate(truths):
+        for label in set(truth.labels.tolist()):
+            objects[label][image] = _match_image(flat, image, label, truth, area)
+    return tuple(_of_class(flat, label, objects[label]) for label in labels if objects[label].any())
 
 
-def _match_class(
-    label: int, truths: Sequence[Truth], detections: Sequence[Detections], area: AreaRange
-) -> ClassMatches:
-    parts = [
-        _match_image(label, truth, found, area)
-        for truth, found in zip(truths, detections, strict=True)
-    ]
-    scores = np.concatenate([part.scores for part in parts])
-    # Stable: equal scores stay in the order of the images, as in COCO.
-    order = np.argsort(-scores, kind="stable")
-    image = np.repeat(np.arange(len(parts)), [len(part.scores) for part in parts])
-    return ClassMatches(
-        label=label,
-        image=image[order],
-        hit=np.concatenate([part.hit for part in parts], axis=1)[:, order],
-        ignored=np.concatenate([part.ignored for part in parts], axis=1)[:, order],
-        objects=np.array([part.objects for part in parts], np.float64),
+def _flatten(detections: Sequence[Detections], area: AreaRange) -> _Flat:
+    kept = [_best_of_each_class(found) for found in detections]
+    counts = [len(items) for items in kept]
+    pairs = list(zip(detections, kept, strict=True))
+    boxes = np.concatenate([np.empty((0, 4), np.float32), *(d.boxes[k] for d, k in pairs)])
+    shape = (len(IOU_THRESHOLDS), len(boxes))
+    return _Flat(
+        image=np.repeat(np.arange(len(kept)), counts),
+        label=np.concatenate([np.empty(0, np.int64), *(d.classes[k] for d, k in pairs)]),
+        boxes=boxes,
+        scores=np.concatenate([np.empty(0, np.float32), *(d.scores[k] for d, k in pairs)]),
+        hit=np.zeros(shape, np.bool_),
+        ignored=np.tile(~_within(areas(boxes), area), (shape[0], 1)),
+        starts=np.cumsum([0, *counts]),
     )
 
 
-def _match_image(label: int, truth: Truth, found: Detections, area: AreaRange) -> _ImageMatches:
-    of_class = np.flatnonzero(found.classes == label)
-    order = np.argsort(-found.scores[of_class], kind="stable")[:MAX_DETECTIONS]
-    boxes, scores = found.boxes[of_class][order], found.scores[of_class][order]
+def _best_of_each_class(found: Detections) -> Index:
+    """Positions by class, then by score, at most 100 a class."""
+    order = np.lexsort((-found.scores, found.classes))
+    classes = found.classes[order]
+    rank = np.arange(len(order)) - np.searchsorted(classes, classes)
+    return np.asarray(order[rank < MAX_DETECTIONS], np.int64)
+
+
+def _match_image(flat: _Flat, image: int, label: int, truth: Truth, area: AreaRange) -> int:
+    """Match one class of one image into `flat`; how many labelled boxes count."""
     labelled = truth.labels == label
-    truth_boxes, crowd = truth.boxes[labelled], truth.crowd[labelled]
-    out = crowd | ~_within(areas(truth_boxes), area)
-    hit = np.zeros((len(IOU_THRESHOLDS), len(boxes)), np.bool_)
-    ignored = hit.copy()
-    if len(boxes) and len(truth_boxes):
-        _match(_overlaps(boxes, truth_boxes, crowd), out, crowd, hit, ignored)
-    ignored |= ~hit & ~_within(areas(boxes), area)
-    return _ImageMatches(scores=scores, hit=hit, ignored=ignored, objects=int((~out).sum()))
+    boxes, crowd = truth.boxes[labelled], truth.crowd[labelled]
+    out = crowd | ~_within(areas(boxes), area)
+    begin, end = flat.starts[image], flat.starts[image + 1]
+    first, last = begin + np.searchsorted(flat.label[begin:end], [label, label + 1])
+    if last > first:
+        own = slice(int(first), int(last))
+        overlap = _overlaps(flat.boxes[own], boxes, crowd)
+        hit, excused = _match(overlap, out, crowd)
+        flat.hit[:, own] = hit
+        # A detection of the wrong size is only excused while it finds nothing.
+        flat.ignored[:, own] = excused | (flat.ignored[:, own] & ~hit)
+    return int((~out).sum())
+
+
+def _of_class(flat: _Flat, label: int, objects: Float64) -> ClassMatches:
+    items = np.flatnonzero(flat.label == label)
+    # Stable: equal scores stay in the order of the images, as in COCO.
+    items = items[np.argsort(-flat.scores[items], kind="stable")]
+    return ClassMatches(
+        label=label,
+        image=flat.image[items],
+        hit=flat.hit[:, items],
+        ignored=flat.ignored[:, items],
+        objects=objects,
+    )
 
 
 def _within(sizes: Float64, area: AreaRange) -> Bool:
@@ -121,9 +154,15 @@ def _overlaps(boxes: NDArray[np.float32], truth: Float64, crowd: Bool) -> Float6
     return overlap
 
 
-def _match(overlap: Float64, out: Bool, crowd: Bool, hit: Bool, ignored: Bool) -> None:
-    """Fill `hit` and `ignored` [10, N]; all IoU thresholds at once, detections in order."""
+def _match(overlap: Float64, out: Bool, crowd: Bool) -> tuple[Bool, Bool]:
+    """Detections in order, all IoU thresholds at once.
+
+    Returns:
+        bool [10, N] each: which hit a labelled box, which took one that does not count.
+    """
     limits = np.minimum(IOU_THRESHOLDS, _NEARLY_ONE)
+    hit = np.zeros((len(limits), len(overlap)), np.bool_)
+    excused = hit.copy()
     free = np.ones((len(limits), len(out)), np.bool_)
     rows = np.arange(len(limits))
     for d in np.flatnonzero(overlap.max(axis=1) >= limits[0]):
@@ -137,4 +176,5 @@ def _match(overlap: Float64, out: Bool, crowd: Bool, hit: Bool, ignored: Bool) -
         best = len(out) - 1 - values.argmax(axis=1)
         free[rows[some], best[some]] = False
         hit[:, d] = real
-        ignored[:, d] = some & ~real
+        excused[:, d] = some & ~real
+    return hit, excused

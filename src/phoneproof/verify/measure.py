@@ -15,7 +15,12 @@ from phoneproof.core.errors import VerificationFailed
 from phoneproof.decode.results import Classification, Detections
 from phoneproof.runtimes.predict import Prediction
 from phoneproof.verify.bounded import RoleRow, compare_roles, hub_checks, role_checks
-from phoneproof.verify.box_agreement import AgreementRow, box_agreement_check, compare_boxes
+from phoneproof.verify.box_agreement import (
+    AgreementRow,
+    box_agreement_check,
+    compare_boxes,
+    shown_scores_check,
+)
 from phoneproof.verify.classification_metrics import (
     ClassRow,
     accuracy_checks,
@@ -240,6 +245,7 @@ def _task_checks(
         complete = len(rows.detections) == len(images.items)
         return [
             box_agreement_check(setting, rows.agreement, limits),
+            shown_scores_check(setting, rows.agreement, limits),
             *(detection_checks(setting, rows.detections, limits) if complete else ()),
             score_shift_check(setting, rows.scores, limits),
             lost_share_check(setting, rows.scores, _confidence(contract), limits),
