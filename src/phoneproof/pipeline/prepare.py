@@ -51,7 +51,7 @@ def prepare(
     source = locate(config.model.source)
     inspection = inspect_source(workshop, source)
     contract = build_contract(config, inspection)
-    images, kind = load_evaluation(config, contract, listener)
+    images, kind = load_labelled(config.data.evaluation, config.data.labels, contract, listener)
     size = contract.image.size
     return BuildRequest(
         source=source,
@@ -67,8 +67,10 @@ def prepare(
     )
 
 
-def load_evaluation(config: Config, contract: Contract, listener: Listener) -> tuple[ImageSet, str]:
-    """The evaluation images with labels, and what kind of data set they are."""
+def load_labelled(
+    images: Path, labels: Path | None, contract: Contract, listener: Listener
+) -> tuple[ImageSet, str]:
+    """The images with the contract's labels, and what kind of data set they are."""
     from phoneproof.data.files import list_images
     from phoneproof.data.layout import detect_layout
     from phoneproof.data.load import load_images
@@ -79,24 +81,18 @@ def load_evaluation(config: Config, contract: Contract, listener: Listener) -> t
         listener(Event(step=step, state="progress", done=done, total=total))
 
     listener(Event(step=step, state="started"))
-    images = load_images(
-        config.data.evaluation,
-        labels=config.data.labels,
+    found = load_images(
+        images,
+        labels=labels,
         contract_labels=contract.labels,
         task=contract.task,
         class_index=contract.class_index,
-        split="all",
         progress=progress,
     )
-    skipped = f", {len(images.skipped)} left out" if images.skipped else ""
-    listener(Event(step=step, state="finished", message=f"{len(images.items)} images{skipped}"))
-    layout = detect_layout(
-        config.data.evaluation,
-        list_images(config.data.evaluation),
-        labels=config.data.labels,
-        task=contract.task,
-    )
-    return images, layout.kind
+    skipped = f", {len(found.skipped)} left out" if found.skipped else ""
+    listener(Event(step=step, state="finished", message=f"{len(found.items)} images{skipped}"))
+    layout = detect_layout(images, list_images(images), labels=labels, task=contract.task)
+    return found, layout.kind
 
 
 def artifact_requests(config: Config, only: tuple[TargetName, ...]) -> tuple[ArtifactRequest, ...]:

@@ -94,7 +94,7 @@ class WorkerPool:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                    env=_environment(),
                 )
             except OSError as error:
                 raise StorageError("a worker process cannot start", found=str(error)) from error
@@ -118,6 +118,17 @@ class WorkerPool:
                 else:
                     outcome = message
         return outcome
+
+
+def _environment() -> dict[str, str]:
+    """The worker's environment. OpenMP threads of side-by-side workers must not spin while they
+    wait for each other: on two cores that costs several times the work itself.
+    """
+    return {
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

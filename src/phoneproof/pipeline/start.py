@@ -9,12 +9,12 @@ from pathlib import Path
 
 from phoneproof.capture.infer import Inference, infer_contract
 from phoneproof.core.capture import Hazard, Inspection
-from phoneproof.core.contract import Contract, Task
+from phoneproof.core.contract import Task
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Event, Listener
 from phoneproof.pipeline.data_facts import DataFacts, data_facts, find_labels
 from phoneproof.pipeline.init_config import write_config
-from phoneproof.pipeline.prepare import inspect_source, locate
+from phoneproof.pipeline.prepare import inspect_source, load_labelled, locate
 from phoneproof.pipeline.workshop import open_workshop
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
@@ -79,10 +79,8 @@ def start_project(
         preset=preset,
         task=task or inspection.task or found.suggests,
     )
-    listener(Event(step="images", state="started"))
-    loaded = _labelled_images(images, labels, inference.contract)
+    loaded, _ = load_labelled(images, labels, inference.contract, listener)
     data = data_facts(found, loaded)
-    listener(Event(step="images", state="finished", message=f"{data.images} images"))
     write_config(
         config,
         source=source,
@@ -96,21 +94,14 @@ def start_project(
     return Started(inspection=inspection, inference=inference, data=data, config=config)
 
 
+def class_names_of(images: Path, task: Task | None) -> tuple[str, ...]:
+    """The class names that the images' own layout gives, in its order."""
+    return find_labels(images, None, task).class_names
+
+
 def contract_name(source: Path) -> str:
     """A name for the bundle, from the model's file name."""
     return _NOT_IN_NAMES.sub("-", source.stem).strip("-").lower() or "model"
-
-
-def _labelled_images(images: Path, labels: Path | None, contract: Contract) -> ImageSet:
-    from phoneproof.data.load import load_images
-
-    return load_images(
-        images,
-        labels=labels,
-        contract_labels=contract.labels,
-        task=contract.task,
-        class_index=contract.class_index,
-    )
 
 
 def _plain_images(images: Path, listener: Listener) -> ImageSet:

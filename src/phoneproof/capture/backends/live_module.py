@@ -38,14 +38,14 @@ class LiveModule:
         self.program = self._export()
         self.sha256 = self._hash()
 
-    def inspection(self, labels: int) -> Inspection:
-        """What one run on zeros shows; `labels`: how many class names are known (0: none)."""
+    def inspection(self) -> Inspection:
+        """What one run on zeros shows."""
         height, width = self._image.shape[2:]
         facts = tuple(
             OutputFacts(spec=spec, leaves=(Leaf(op=op),))
             for spec, op in zip(self.outputs, _last_operators(self.program), strict=True)
         )
-        guess = recognise_head(ModelFacts(outputs=facts, size=(height, width), labels=labels))
+        guess = recognise_head(ModelFacts(outputs=facts, size=(height, width)))
         return Inspection(
             format="module",
             sha256=self.sha256,
