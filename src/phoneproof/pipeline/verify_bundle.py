@@ -22,7 +22,7 @@ from phoneproof.runtimes.base import RUNTIMES
 from phoneproof.runtimes.predict import Prediction, Predictor
 from phoneproof.runtimes.prediction_store import read_predictions
 from phoneproof.verify.limits import Limits, limits_for
-from phoneproof.verify.measure import measure
+from phoneproof.verify.measure import measurement
 from phoneproof.verify.verdicts import accepted
 
 
@@ -124,7 +124,7 @@ def _remeasure(
             Event(step=step, state="progress", done=done, total=total)
         ),
     )
-    return measure(
+    return measurement(
         baseline=matched.baseline,
         candidate=predictions,
         images=matched.images,
@@ -133,8 +133,8 @@ def _remeasure(
         limits=limits,
         runtime=runtime[0],
         device=runtime[1],
-        outputs="left out",
-    )
+        outputs_kept=False,
+    ).checks
 
 
 def _limits(bundle: Bundle, artifact: Artifact) -> Limits:

@@ -104,6 +104,7 @@ def measurement(
     device: str,
     baseline_bytes: int | None = None,
     candidate_bytes: int | None = None,
+    outputs_kept: bool = True,
 ) -> Measurement:
     """Compare two models image by image; memory grows by small records only.
 
@@ -114,6 +115,8 @@ def measurement(
         precision: float32 and float16 are held to agreement; a looser one only where `limits`
             say so.
         baseline_bytes, candidate_bytes: file sizes; null leaves size_ratio out.
+        outputs_kept: false where a stored baseline holds results alone; then a float step may
+            be judged by them.
 
     Raises:
         VerificationFailed: the candidate's outputs have other names or shapes, or a float step
@@ -123,7 +126,7 @@ def measurement(
     rows = _Rows()
     for triple in _in_step(baseline, candidate, images):
         _compare(rows, triple, contract, limits)
-    if precision in ("float32", "float16") and not rows.roles:
+    if outputs_kept and precision in ("float32", "float16") and not rows.roles:
         raise VerificationFailed(
             "no outputs to compare",
             found=f"predictions of {len(images.items)} image(s), none with its outputs kept",
