@@ -11,8 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from phoneproof.convert.backends.torch_onnx import TorchOnnxConverter, require_opset
 from phoneproof.core.errors import ConversionFailed, InvalidInput, Unsupported
+from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.inventory import require_standard_ops
 from phoneproof.formats.onnx_file import (
+    declare_shapes,
     embed,
     embedded_entries,
     onnx_inventory,
@@ -185,3 +187,11 @@ def test_real_files(file: str, precision: str, version: int) -> None:
     inputs, outputs = onnx_tensors(model)
     session = RUNTIMES.load("onnx").open(asset(file))
     assert (inputs, outputs) == (session.inputs, session.outputs)
+
+
+def test_open_output_sizes_are_declared_and_known_ones_stay() -> None:
+    model = model_of([helper.make_node("Relu", ["x"], ["y"])], {})
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3]))
+    declare_shapes(model, (TensorSpec(name="y", shape=(2, 7), dtype="float32"),))
+    assert onnx_tensors(model)[1] == (TensorSpec(name="y", shape=(2, 3), dtype="float32"),)

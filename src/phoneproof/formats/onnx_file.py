@@ -77,6 +77,22 @@ def onnx_tensors(
     return tuple(map(_spec, inputs)), tuple(map(_spec, model.graph.output))
 
 
+def declare_shapes(model: onnx.ModelProto, outputs: tuple[TensorSpec, ...]) -> None:
+    """Fill in output sizes that the exporter left open, in place; known sizes stay.
+
+    A file that declares what its graph does not compute is refused by ONNX's full check.
+    """
+    shapes = {spec.name: spec.shape for spec in outputs}
+    for value in model.graph.output:
+        dims = value.type.tensor_type.shape.dim
+        known = shapes.get(value.name, ())
+        if len(known) != len(dims):
+            continue
+        for dim, size in zip(dims, known, strict=True):
+            if not dim.HasField("dim_value"):
+                dim.dim_value = size
+
+
 def opset(model: onnx.ModelProto) -> int:
     """The version of the standard operator set; 0 where the file imports none."""
     versions = [entry.version for entry in model.opset_import if entry.domain in _STANDARD]

@@ -93,8 +93,16 @@ def _group_norm(graph: Graph, args: tuple[Argument, ...]) -> Node:
     return graph.call_function(aten.group_norm.default, (image, groups, weight, bias, eps, False))
 
 
-def _adaptive_pool(graph: Graph, args: tuple[Argument, ...]) -> Node:
-    return graph.call_function(aten.adaptive_avg_pool2d.default, args)
+def _cast(graph: Graph, args: tuple[Argument, ...]) -> Node:
+    value, dtype, *_ = args
+    if dtype is None:
+        return graph.call_function(aten.clone.default, (value,))
+    return graph.call_function(aten.to.dtype, (value, dtype))
+
+
+def _renamed(target: torch._ops.OpOverload) -> Rule:
+    """The rule for an operator whose eager form takes the same arguments."""
+    return lambda graph, args: graph.call_function(target, args)
 
 
 RULES: Final[dict[object, Rule]] = {
@@ -104,5 +112,8 @@ RULES: Final[dict[object, Rule]] = {
     aten.upsample_bilinear2d.default: _bilinear,
     aten._native_batch_norm_legit_no_training.default: _batch_norm,
     aten.native_group_norm.default: _group_norm,
-    aten._adaptive_avg_pool2d.default: _adaptive_pool,
+    aten._to_copy.default: _cast,
+    aten._adaptive_avg_pool2d.default: _renamed(aten.adaptive_avg_pool2d.default),
+    aten._unsafe_view.default: _renamed(aten.view.default),
+    aten.grid_sampler_2d.default: _renamed(aten.grid_sampler.default),
 }

@@ -23,6 +23,7 @@ from phoneproof.formats.inventory import require_standard_ops
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.formats.model_file import write_bytes
 from phoneproof.formats.onnx_file import (
+    declare_shapes,
     embed,
     onnx_inventory,
     onnx_tensors,
@@ -59,6 +60,7 @@ class TorchOnnxConverter:
         model = _export(hub, request.opset)
         strip_comments(model)
         fold_constants(model)
+        declare_shapes(model, hub.outputs)
         inventory = onnx_inventory(model)
         require_opset(model, request.opset)
         require_standard_ops(
