@@ -67,7 +67,7 @@ FLOAT16_LIMITS = Limits(
 )
 """Nothing is asked of single anchors that no app shows: of yolov8n's 700 000 scores an image some
 move by .04 in half precision (and boxes by 1 % of the image) while every detection shown stays
-within .006 and 1 pixel. See docs/decisions/0007-float16-heads.md."""
+within .0062 and 1 pixel. See docs/decisions/0007-float16-heads.md."""
 
 QUANTIZED_LIMITS = Limits()
 """Integer arithmetic moves every output: only losses are judged, by margins."""
