@@ -497,6 +497,26 @@ def test_a_float_step_needs_outputs_to_compare() -> None:
     assert "top1_drop" in check_all("classify", images, classified(rows), bare, "mixed")
 
 
+def test_a_stored_baseline_without_outputs_is_compared_by_its_results() -> None:
+    images, rows = classifier(12)
+    bare = [replace(one, roles=None) for one in classified(rows)]
+    lost = [replace(one, roles=None) for one in classified(rows, one_image_lost)]
+    for candidate, verdict in ((bare, "pass"), (lost, "fail")):
+        checks = measurement(
+            baseline=bare,
+            candidate=candidate,
+            images=images,
+            contract=contract("classify"),
+            precision="float32",
+            limits=limits_for("float32"),
+            runtime="fake",
+            device="cpu",
+            outputs_kept=False,
+        ).checks
+        assert {c.name: c.verdict for c in checks}["top1_agreement"] == verdict
+        assert not {"max_abs", "snr_db"} & {c.name for c in checks}
+
+
 def test_predictions_of_other_images_are_a_bug() -> None:
     images, rows = classifier(3)
     baseline = classified(rows)

@@ -78,9 +78,7 @@ def bounded_check(
 
     A value that is not finite fails; nothing to look at (n = 0) is undecided, never a pass.
     """
-    verdict: Verdict = "pass"
-    if limit is not None:
-        verdict = _bounded_verdict(value, limit, n, direction)
+    verdict = _bounded_verdict(value, limit, n, direction)
     return Check(
         name=name,
         kind="bounded",
@@ -103,8 +101,10 @@ def bounded_check(
 
 
 def _bounded_verdict(
-    value: float, limit: float, n: int, direction: Literal["max", "min"]
+    value: float, limit: float | None, n: int, direction: Literal["max", "min"]
 ) -> Verdict:
+    if limit is None:
+        return "pass"
     if n == 0:
         return "undecided"
     within = value <= limit if direction == "max" else value >= limit
@@ -134,27 +134,21 @@ def margin_check(
         units_per_image: units an image holds on average, to say `n_needed` in images.
         two_sided: the magnitude counts, a gain as much as a loss.
     """
-    value, lower, upper = estimate.value, estimate.lower, estimate.upper
-    verdict: Verdict = "pass"
-    needed: int | None = None
-    if margin is not None:
-        verdict = "undecided" if n == 0 else margin_verdict(value, lower, upper, margin)
-        if two_sided and n:
-            verdict = worst_verdict((verdict, margin_verdict(-value, -upper, -lower, margin)))
-        units = estimate.needed(margin if not two_sided or value >= 0 else -margin)
-        if verdict == "undecided" and units is not None and units_per_image > 0:
-            needed = max(1, math.ceil(units / units_per_image))
+    verdict = _margin_verdict(estimate, margin, n, two_sided)
+    bounds = (estimate.lower, estimate.upper)
     return Check(
         name=name,
         kind="margin",
-        value=value if math.isfinite(value) else None,
+        value=estimate.value if math.isfinite(estimate.value) else None,
         unit=unit,
         limit=margin,
         gating=margin is not None,
         n=n,
         ties=ties,
-        bounds=(lower, upper) if math.isfinite(lower) and math.isfinite(upper) else None,
-        n_needed=needed,
+        bounds=bounds if all(map(math.isfinite, bounds)) else None,
+        n_needed=_images_needed(estimate, margin, units_per_image, two_sided)
+        if verdict == "undecided"
+        else None,
         dataset=setting.dataset,
         runtime=setting.runtime,
         device=setting.device,
@@ -164,6 +158,27 @@ def margin_check(
         worst=worst,
         hint=hint or _hint(name, verdict),
     )
+
+
+def _margin_verdict(estimate: Estimate, margin: float | None, n: int, two_sided: bool) -> Verdict:
+    if margin is None:
+        return "pass"
+    if n == 0:
+        return "undecided"
+    verdict = margin_verdict(estimate.value, estimate.lower, estimate.upper, margin)
+    if not two_sided:
+        return verdict
+    gain = margin_verdict(-estimate.value, -estimate.upper, -estimate.lower, margin)
+    return worst_verdict((verdict, gain))
+
+
+def _images_needed(
+    estimate: Estimate, margin: float | None, units_per_image: float, two_sided: bool
+) -> int | None:
+    if margin is None or units_per_image <= 0:
+        return None
+    units = estimate.needed(-margin if two_sided and estimate.value < 0 else margin)
+    return None if units is None else max(1, math.ceil(units / units_per_image))
 
 
 def shown_check(

@@ -123,15 +123,8 @@ def measurement(
             has no outputs to compare.
         RuntimeError: the sequences are not predictions of `images` (a bug of the caller).
     """
-    rows = _Rows()
-    for triple in _in_step(baseline, candidate, images):
-        _compare(rows, triple, contract, limits)
-    if outputs_kept and precision in ("float32", "float16") and not rows.roles:
-        raise VerificationFailed(
-            "no outputs to compare",
-            found=f"predictions of {len(images.items)} image(s), none with its outputs kept",
-            next_step="keep the outputs of some images when predicting",
-        )
+    needs_outputs = outputs_kept and precision in ("float32", "float16")
+    rows = _collect(baseline, candidate, images, contract, limits, needs_outputs)
     setting = Setting(dataset=images.ref, runtime=runtime, device=device)
     checks = [
         *role_checks(setting, rows.roles, limits),
@@ -156,15 +149,7 @@ def hub_equivalence(
     Every output within `limits.hub_equivalence` of its largest magnitude, and the same results
     on every image.
     """
-    rows = _Rows()
-    for triple in _in_step(baseline, hub, images):
-        _compare(rows, triple, contract, limits)
-    if not rows.roles:
-        raise VerificationFailed(
-            "the hub program cannot be compared with the source",
-            found="no image with its outputs kept",
-            next_step="keep the outputs of some images when predicting",
-        )
+    rows = _collect(baseline, hub, images, contract, limits, needs_outputs=True)
     setting = Setting(dataset=images.ref, runtime=runtime, device=device)
     checks = hub_checks(setting, rows.roles, limits)
     if contract.task == "classify":
@@ -172,6 +157,26 @@ def hub_equivalence(
     elif contract.task == "detect":
         checks.append(box_agreement_check(setting, rows.agreement, limits))
     return tuple(checks)
+
+
+def _collect(
+    baseline: Iterable[Prediction],
+    candidate: Iterable[Prediction],
+    images: ImageSet,
+    contract: Contract,
+    limits: Limits,
+    needs_outputs: bool,
+) -> _Rows:
+    rows = _Rows()
+    for triple in _in_step(baseline, candidate, images):
+        _compare(rows, triple, contract, limits)
+    if needs_outputs and not rows.roles:
+        raise VerificationFailed(
+            "no outputs to compare",
+            found=f"predictions of {len(images.items)} image(s), none with its outputs kept",
+            next_step="keep the outputs of some images when predicting",
+        )
+    return rows
 
 
 def _in_step(
