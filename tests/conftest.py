@@ -12,6 +12,18 @@ HEAVY = ("torch", "tensorflow", "onnxruntime", "ai_edge_litert", "litert_torch")
 _UNIT = Path(__file__).parent / "unit"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="Write golden files instead of comparing."
+    )
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written instead of compared."""
+    return bool(request.config.getoption("--update-golden"))
+
+
 class _HeavyGuard:
     """Refuses heavy imports while unit modules are collected and run."""
 
