@@ -10,7 +10,7 @@ from phoneproof.core.report import ArtifactReport, Report
 CHECK_MEANING: dict[CheckName, str] = {
     "hub_equivalence": "The captured program gives the outputs of the source's own runtime",
     "max_abs": "Largest difference of any output value",
-    "snr_db": "Signal-to-noise ratio of the outputs, in the worst image",
+    "snr_db": "Signal-to-noise ratio of the outputs",
     "top1": "Share of images whose most probable class is the labelled one",
     "top5": "Share of images whose label is among the five most probable classes",
     "top1_drop": "Loss of top-1 accuracy",
@@ -26,7 +26,7 @@ CHECK_MEANING: dict[CheckName, str] = {
     "golden_outputs": "Golden pictures give the recorded outputs",
     "golden_results": "Golden pictures give the recorded results",
     "contract_match": "The contract inside the file is the bundle's contract",
-    "size_ratio": "File size relative to the parent's",
+    "size_ratio": "File size relative to the source's",
 }
 
 NO_VALUE = "\N{EN DASH}"
@@ -107,13 +107,14 @@ def joined(words: list[str]) -> str:
 
 
 def image_count(report: Report) -> int:
-    """The number of images that the gating checks against the baseline looked at."""
+    """How many images the gating checks looked at: the size of the split they refer to.
+
+    A check's own n may count boxes instead.
+    """
+    sizes = {split.hash: split.n for data in report.datasets for split in data.splits}
     checks = [c for a in report.artifacts for c in a.checks] or list(report.gate)
-    return max((c.n for c in checks if c.gating and _on_images(c)), default=0)
-
-
-def _on_images(check: Check) -> bool:
-    return check.dataset is not None and check.dataset.split != "golden"
+    seen = (c.dataset.hash for c in checks if c.gating and c.dataset is not None)
+    return max((sizes.get(reference, 0) for reference in seen), default=0)
 
 
 def open_checks(artifact: ArtifactReport) -> tuple[Check, ...]:
