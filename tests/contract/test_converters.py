@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from phoneproof.convert.artifact import permutation
 from phoneproof.convert.base import CONVERTERS, Converted, Converter
@@ -80,6 +81,24 @@ def test_the_file_is_the_hub(
     embedded = read_embedded(output, binding.format)
     assert (embedded.contract, embedded.binding) == (tiny.CONTRACT, binding)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hub.pt2", output.name]
+
+
+class Listed(nn.Module):
+    """The tiny network as some are written: its outputs come in a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = tiny.TinyNet("NCHW")
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return list(self.inner(image))
+
+
+def test_a_list_of_outputs_is_taken_apart(converter: Converter, name: str, tmp_path: Path) -> None:
+    hub = tiny.write_hub(tmp_path / "hub.pt2", "NCHW", Listed())
+    output = tmp_path / "model"
+    converter.convert(tiny.request(hub, "NCHW", "NCHW", output))
+    assert RUNTIMES.load(name).open(output).outputs == tiny.OUTPUTS
 
 
 def test_converting_twice_gives_the_same_bytes(converter: Converter, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+from torch.fx.graph import CodeGen
 
 from phoneproof.convert.artifact import permutation, wanted_tensors
 from phoneproof.convert.backends.eager_ops import to_eager_ops
@@ -38,12 +39,26 @@ def load_module(request: ConvertRequest) -> HubModule:
     exported = program.module(check_guards=False)
     # A plain GraphModule: the exported one checks the shape of the old layout in a hook.
     module = torch.fx.GraphModule(exported, exported.graph)
+    _flatten(module)
     change_layout(module, request.binding.image.layout, request.layout)
     to_eager_ops(module)
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     example = torch.zeros(inputs[0].shape, dtype=getattr(torch, inputs[0].dtype))
     return HubModule(module=module, example=example, inputs=inputs, outputs=outputs)
+
+
+def _flatten(module: torch.fx.GraphModule) -> None:
+    """Take one tensor, return a tuple, whatever containers the program was exported with.
+
+    The TorchScript exporter counts a list of outputs as one.
+    """
+    graph = module.graph
+    graph.set_codegen(CodeGen())
+    output = next(node for node in graph.nodes if node.op == "output")
+    (results,) = output.args
+    output.args = (tuple(results) if isinstance(results, (list, tuple)) else (results,),)
+    module.recompile()
 
 
 def change_layout(module: torch.fx.GraphModule, source: Layout, target: Layout) -> None:
