@@ -20,6 +20,10 @@ from phoneproof.verify.limits import Limits
 
 MEASURED = "measured.json"
 DIVERGENCE = "divergence.json"
+LAYER_TOLERANCE: dict[Precision, float] = {"float32": 1e-3, "float16": 1e-2}
+"""How far a layer may move, relative to its largest magnitude, before it is called wrong: float16
+rounds every weight by up to 5e-4, and a few dozen layers add that up."""
+
 _STATISTICS_TOOLS = ("numpy", "scipy", "faster-coco-eval")
 
 
@@ -162,6 +166,7 @@ class DivergeStep:
             artifact=RUNTIMES.load(self.format).open_for_trace(self.artifact),
             hub_inputs=feeds[0],
             artifact_inputs=feeds[1],
+            tolerance=LAYER_TOLERANCE.get(self.binding.precision, LAYER_TOLERANCE["float32"]),
         )
         divergence = (
             None if found is None else Divergence(layer=found.layer, explanation=found.explanation)
