@@ -28,6 +28,7 @@ def bare_loop(model: Path, images: Sequence[Path]) -> None:
     name = session.get_inputs()[0].name
     for path in images:
         bgr = cv2.imread(str(path))
+        assert bgr is not None, path
         height, width = bgr.shape[:2]
         gain = min(SIDE / height, SIDE / width)
         resized = cv2.resize(bgr, (round(width * gain), round(height * gain)))
