@@ -55,9 +55,14 @@ class Candidate:
             f"{self.order_name} channel order" if self.swapped else "",
             *self.picture.geometry.mistakes,
             self.scaling.mistake,
+            f"mean and std in {self.order_name} order" if self._misplaced else "",
             self.layout_name if self.transposed else "",
         )
         return tuple(name for name in named if name)
+
+    @property
+    def _misplaced(self) -> bool:
+        return self.scaling.turned and not self.swapped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

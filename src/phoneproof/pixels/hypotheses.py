@@ -50,11 +50,16 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scaling:
-    """One formula from pixel to value; `mistake` is empty for the contract's own."""
+    """One formula from pixel to value; `mistake` is empty for the contract's own.
+
+    turned: mean and std are taken in the other channel order. With swapped channels each colour
+    still meets its own mean, as where a finished tensor is swapped.
+    """
 
     mistake: str
     spec: ImageInput
     in_file: bool
+    turned: bool = False
 
 
 def sources(path: Path, spec: ImageInput) -> Iterator[Source]:
@@ -239,7 +244,16 @@ def scalings(spec: ImageInput, *, in_file: bool) -> list[Scaling]:
             found.append(
                 Scaling(mistake=f"{name} instead of {own_name}", spec=other, in_file=False)
             )
-    return found
+    return [*found, *_turned(found)]
+
+
+def _turned(scalings: list[Scaling]) -> Iterator[Scaling]:
+    """The formulas whose channels differ, with mean and std the other way round."""
+    for one in scalings:
+        mean, std = one.spec.mean[::-1], one.spec.std[::-1]
+        if not one.in_file and (mean, std) != (one.spec.mean, one.spec.std):
+            spec = msgspec.structs.replace(one.spec, mean=mean, std=std)
+            yield replace(one, spec=spec, turned=True)
 
 
 def _formulas(spec: ImageInput) -> Iterator[tuple[str, ImageInput]]:

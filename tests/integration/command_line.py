@@ -1,0 +1,47 @@
+"""The command line as a user starts it, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """How a command ended; `said`: standard error and output together."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        return self.err + self.out
+
+    def json(self) -> object:
+        return msgspec.json.decode(self.out)
+
+
+def phoneproof(*arguments: str | Path, cwd: Path) -> Ran:
+    """Run one command in `cwd`, with a wide terminal."""
+    done = subprocess.run(
+        [sys.executable, "-m", "phoneproof", *(str(argument) for argument in arguments)],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def listing(folder: Path) -> set[str]:
+    """Everything under a folder but the cache that builds keep."""
+    found = (path.relative_to(folder) for path in folder.rglob("*"))
+    return {path.as_posix() for path in found if ".phoneproof" not in path.parts}
