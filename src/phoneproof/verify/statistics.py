@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import ndtr, ndtri, stdtrit
-from scipy.stats import beta
+from scipy.special import betaincinv, ndtr, ndtri, stdtrit
 
 from phoneproof.core.check import Verdict
 
@@ -126,8 +125,8 @@ def binomial(events: int, n: int) -> Estimate:
 
 def _clopper_pearson(events: float, n: float) -> tuple[float, float]:
     """Bounds of a rate; `events` need not be whole (used for planning)."""
-    lower = 0.0 if events <= 0 else float(beta.ppf(1 - CONFIDENCE, events, n - events + 1))
-    upper = 1.0 if events >= n else float(beta.ppf(CONFIDENCE, events + 1, n - events))
+    lower = 0.0 if events <= 0 else float(betaincinv(events, n - events + 1, 1 - CONFIDENCE))
+    upper = 1.0 if events >= n else float(betaincinv(events + 1, n - events, CONFIDENCE))
     return lower, upper
 
 
