@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from phoneproof.convert.artifact import permutation
-from phoneproof.convert.base import CONVERTERS, Converted, Converter
+from phoneproof.convert.base import CONVERTERS, Converter
+from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Layout
 from phoneproof.core.errors import ConversionFailed, InvalidInput
 from phoneproof.core.tolerances import HUB_RELATIVE
@@ -46,7 +47,7 @@ def converter(name: str) -> Converter:
 
 def convert(
     converter: Converter, folder: Path, source: Layout, target: Layout
-) -> tuple[Path, Path, Converted]:
+) -> tuple[Path, Path, WrittenModel]:
     """(hub, file, what the converter returned)."""
     hub = tiny.write_hub(folder / "hub.pt2", source)
     output = folder / f"model.{converter.format}"

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.errors import InvalidInput
-from phoneproof.optimize.base import OPTIMIZERS, Optimizer, OptimizeRequest, Proposal
+from phoneproof.optimize.base import OPTIMIZERS, Optimizer, OptimizeRequest
 from phoneproof.runtimes.base import RUNTIMES
 from phoneproof.runtimes.embedded import read_embedded
 from tests.contract import tiny
@@ -40,7 +41,7 @@ def bound(source: Path) -> Binding:
     return read_embedded(source, "tflite" if source.suffix == ".tflite" else "onnx").binding
 
 
-def propose(optimizer: Optimizer, source: Path, output: Path) -> Proposal:
+def propose(optimizer: Optimizer, source: Path, output: Path) -> WrittenModel:
     return optimizer.propose(
         OptimizeRequest(
             artifact=source, contract=tiny.CONTRACT, binding=bound(source), output=output

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding, Format, Layout
 from phoneproof.core.contract import Contract
 from phoneproof.core.registry import Entry, Registry
@@ -27,20 +28,12 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     output: Path
 
 
-class Converted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was written: the artifact's binding (``artifact`` null) and the tools used."""
-
-    binding: Binding
-    options: tuple[tuple[str, str], ...]
-    tools: tuple[tuple[str, str], ...]
-
-
 class Converter(Protocol):
     """Hub program -> one file. Judges nothing but the file's own integrity."""
 
     format: Format
 
-    def convert(self, request: ConvertRequest) -> Converted:
+    def convert(self, request: ConvertRequest) -> WrittenModel:
         """Write the artifact, with contract and binding embedded.
 
         Raises:

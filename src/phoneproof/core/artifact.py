@@ -26,6 +26,18 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     peak_rss_bytes: int = 0
 
 
+class WrittenModel(msgspec.Struct, frozen=True, kw_only=True):
+    """What a converter or optimizer says of the file it wrote.
+
+    binding: with ``artifact`` null; its precision is read back from the file. options: sorted
+    (name, JSON text). tools: (library, version).
+    """
+
+    binding: Binding
+    options: tuple[tuple[str, str], ...]
+    tools: tuple[tuple[str, str], ...]
+
+
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """Immutable; addressed by `sha256`. `path` is relative to the folder that holds it.
 

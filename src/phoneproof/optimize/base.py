@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
 from phoneproof.core.registry import Entry, Registry
@@ -21,18 +22,10 @@ class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     output: Path
 
 
-class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A candidate: its binding (precision as read back from the file), options and tools."""
-
-    binding: Binding
-    options: tuple[tuple[str, str], ...]
-    tools: tuple[tuple[str, str], ...]
-
-
 class Optimizer(Protocol):
     """Artifact -> candidate. Proposes, never judges."""
 
-    def propose(self, request: OptimizeRequest) -> Proposal:
+    def propose(self, request: OptimizeRequest) -> WrittenModel:
         """Write one candidate.
 
         Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from phoneproof.core.artifact import Artifact, Lineage, tree_bytes, tree_sha256
+from phoneproof.core.artifact import Artifact, Lineage, WrittenModel, tree_bytes, tree_sha256
 from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
@@ -21,12 +21,14 @@ _SUFFIX: dict[Format, str] = {"onnx": ".onnx", "tflite": ".tflite"}
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What a converter or optimizer says of the file it wrote."""
+    """The file a step wrote, and what was said of it."""
 
     file: str
-    binding: Binding
-    options: tuple[tuple[str, str], ...]
-    tools: tuple[tuple[str, str], ...]
+    model: WrittenModel
+
+    def keep(self, output: Path) -> None:
+        """Write ``made.json`` beside the file."""
+        (output / MADE).write_bytes(pretty_bytes(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class ConvertStep:
 
         del progress
         file = f"model_float32{_SUFFIX[self.format]}"
-        converted = CONVERTERS.load(self.format).convert(
+        model = CONVERTERS.load(self.format).convert(
             ConvertRequest(
                 hub=self.hub,
                 contract=self.contract,
@@ -69,10 +71,7 @@ class ConvertStep:
                 output=output / file,
             )
         )
-        made = Made(
-            file=file, binding=converted.binding, options=converted.options, tools=converted.tools
-        )
-        (output / MADE).write_bytes(pretty_bytes(made))
+        Made(file=file, model=model).keep(output)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +102,7 @@ class OptimizeStep:
         del progress
         precision = self.optimizer.partition("-")[2]
         file = f"model_{precision}{self.artifact.suffix}"
-        proposal = OPTIMIZERS.load(self.optimizer).propose(
+        model = OPTIMIZERS.load(self.optimizer).propose(
             OptimizeRequest(
                 artifact=self.artifact,
                 contract=self.contract,
@@ -111,10 +110,7 @@ class OptimizeStep:
                 output=output / file,
             )
         )
-        made = Made(
-            file=file, binding=proposal.binding, options=proposal.options, tools=proposal.tools
-        )
-        (output / MADE).write_bytes(pretty_bytes(made))
+        Made(file=file, model=model).keep(output)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +128,7 @@ def made_artifact(
     made = parse((result.folder / MADE).read_bytes(), Made, what=f"record of {step}")
     path = result.folder / made.file
     sha256 = tree_sha256(path)
-    binding = msgspec.structs.replace(made.binding, artifact=sha256)
+    binding = msgspec.structs.replace(made.model.binding, artifact=sha256)
     suffix = path.suffix
     # ONNX has one precision so far, and apps expect the plain name.
     name = f"model{suffix}" if _is_plain(binding) else f"model_{binding.precision}{suffix}"
@@ -148,8 +144,8 @@ def made_artifact(
         lineage=Lineage(
             parent=parent,
             step=step,
-            options=made.options,
-            tools=made.tools,
+            options=made.model.options,
+            tools=made.model.tools,
             seconds=result.record.seconds,
             peak_rss_bytes=result.record.peak_rss_bytes,
         ),

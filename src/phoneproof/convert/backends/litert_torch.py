@@ -10,7 +10,8 @@ import msgspec
 
 from phoneproof.convert.artifact import artifact_binding, require_numbers, require_tensors
 from phoneproof.convert.backends.hub_module import HubModule, load_module
-from phoneproof.convert.base import Converted, ConvertRequest
+from phoneproof.convert.base import ConvertRequest
+from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Format
 from phoneproof.core.errors import ConversionFailed, first_line
 from phoneproof.core.tensors import TensorSpec
@@ -35,7 +36,7 @@ class LiteRtTorchConverter:
 
     format: Format = "tflite"
 
-    def convert(self, request: ConvertRequest) -> Converted:
+    def convert(self, request: ConvertRequest) -> WrittenModel:
         """Write one TFLite file with contract and binding in its metadata.
 
         Raises:
@@ -58,7 +59,7 @@ class LiteRtTorchConverter:
         embedded = embedding(Embedded(contract=request.contract, binding=binding))
         edit = replace(edit, metadata=embedded, plain_names=False)
         write_bytes(request.output, edit_tflite(data, edit, request.output.name))
-        return Converted(
+        return WrittenModel(
             binding=binding,
             options=(("layout", request.layout),),
             tools=(("litert-torch", version("litert-torch")), ("torch", version("torch"))),

@@ -16,7 +16,8 @@ import torch
 
 from phoneproof.convert.artifact import artifact_binding, require_numbers, require_tensors
 from phoneproof.convert.backends.hub_module import HubModule, load_module
-from phoneproof.convert.base import Converted, ConvertRequest
+from phoneproof.convert.base import ConvertRequest
+from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Format
 from phoneproof.core.errors import ConversionFailed, PhoneproofError, Unsupported, first_line
 from phoneproof.formats.inventory import require_standard_ops
@@ -44,7 +45,7 @@ class TorchOnnxConverter:
 
     format: Format = "onnx"
 
-    def convert(self, request: ConvertRequest) -> Converted:
+    def convert(self, request: ConvertRequest) -> WrittenModel:
         """Write one ONNX file with contract and binding in its metadata_props.
 
         Raises:
@@ -73,7 +74,7 @@ class TorchOnnxConverter:
         embed(model, embedding(Embedded(contract=request.contract, binding=binding)))
         _require_valid(model)
         write_bytes(request.output, model.SerializeToString(deterministic=True))
-        return Converted(
+        return WrittenModel(
             binding=binding,
             options=(("layout", request.layout), ("opset", str(request.opset))),
             tools=(("onnx", version("onnx")), ("torch", version("torch"))),

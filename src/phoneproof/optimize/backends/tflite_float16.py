@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_quantizer import qtyping, quantizer, recipe_manager
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
+from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.errors import InvalidInput, OptimizationFailed, first_line
 from phoneproof.formats.metadata import Embedded, embedding
@@ -19,7 +20,7 @@ from phoneproof.formats.model_file import write_bytes
 from phoneproof.formats.quiet import quiet
 from phoneproof.formats.tflite import TfliteGraph, inventory, parse_tflite, read_tflite
 from phoneproof.formats.tflite_write import TfliteEdit, edit_tflite
-from phoneproof.optimize.base import OptimizeRequest, Proposal
+from phoneproof.optimize.base import OptimizeRequest
 
 _LARGEST_FLOAT16: Final = 65504.0
 
@@ -27,7 +28,7 @@ _LARGEST_FLOAT16: Final = 65504.0
 class TfliteFloat16:
     """Half the size; float16 arithmetic only where the phone's accelerator chooses it."""
 
-    def propose(self, request: OptimizeRequest) -> Proposal:
+    def propose(self, request: OptimizeRequest) -> WrittenModel:
         """Write the candidate.
 
         Raises:
@@ -45,7 +46,7 @@ class TfliteFloat16:
             metadata=embedding(Embedded(contract=request.contract, binding=binding)),
         )
         write_bytes(request.output, edit_tflite(data, edit, request.output.name))
-        return Proposal(
+        return WrittenModel(
             binding=binding,
             options=(("algorithm", "float_casting"), ("weights", "float16")),
             tools=(("ai-edge-quantizer", version("ai-edge-quantizer")),),
