@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from phoneproof.core.binding import Activation, Axis, Box, GridAnchors, OutputBinding
-from phoneproof.core.capture import Finding, Head, Inspection
+from phoneproof.core.capture import Finding, Hazard, Head, Inspection
 from phoneproof.core.contract import Size, Task
 from phoneproof.core.errors import Unsupported
 from phoneproof.core.tensors import TensorSpec
@@ -98,6 +98,21 @@ def unfit_for(task: Task, inspection: Inspection) -> Unsupported:
         found=f"{shapes}; recognised as {inspection.task or 'nothing'}",
         next_step="describe the head in the configuration, export the model without its "
         'post-processing (NMS), or use task = "raw" to verify the tensors alone',
+    )
+
+
+def unlike_ranges(head: Head) -> Hazard | None:
+    """Boxes in pixels beside scores in 0..1, in one tensor: what integers will break."""
+    boxes = {o.tensor for o in head.outputs if o.role == "boxes"}
+    shared = sorted({o.tensor for o in head.outputs if o.role == "scores" and o.tensor in boxes})
+    if not shared:
+        return None
+    return Hazard(
+        name="unlike_ranges",
+        found=f"boxes and scores share output {', '.join(map(repr, shared))}",
+        next_step="int8 gives both one scale and scores vanish: the head is split or kept float "
+        "where integers are asked for",
+        severity="note",
     )
 
 

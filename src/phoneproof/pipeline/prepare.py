@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from phoneproof.capture.infer import hub_binding
@@ -12,13 +13,17 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.errors import ConfigError, Unsupported
 from phoneproof.core.events import Event, Listener
-from phoneproof.core.json_format import parse
+from phoneproof.core.json_format import content_hash, parse
 from phoneproof.pipeline.capture_steps import FileSource, InspectStep
 from phoneproof.pipeline.config import target_formats, target_precisions
 from phoneproof.pipeline.config_types import Config, TargetConfig, TargetName
 from phoneproof.pipeline.contract_config import build_contract
+from phoneproof.pipeline.image_hazards import image_hazards
 from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildRequest
 from phoneproof.pipeline.workshop import Workshop
+
+_EXTERNAL_DATA = "evidence.external_data."
+"""Findings with the hash of each file that an ONNX model keeps its weights in."""
 
 
 def locate(path: Path) -> FileSource:
@@ -37,6 +42,14 @@ def inspect_source(workshop: Workshop, source: FileSource) -> Inspection:
     return parse((result.folder / "inspection.json").read_bytes(), Inspection, what="inspection")
 
 
+def with_external_data(source: FileSource, inspection: Inspection) -> FileSource:
+    """The source with a hash that covers the weights lying in files beside it, where there are."""
+    beside = [(f.key, f.value) for f in inspection.findings if f.key.startswith(_EXTERNAL_DATA)]
+    if not beside:
+        return source
+    return replace(source, sha256=content_hash((source.sha256, beside)))
+
+
 def prepare(
     config: Config, workshop: Workshop, listener: Listener, *, targets: tuple[TargetName, ...] = ()
 ) -> BuildRequest:
@@ -50,6 +63,7 @@ def prepare(
     """
     source = locate(config.model.source)
     inspection = inspect_source(workshop, source)
+    source = with_external_data(source, inspection)
     contract = build_contract(config, inspection)
     images, kind = load_labelled(config.data.evaluation, config.data.labels, contract, listener)
     size = contract.image.size
@@ -62,6 +76,7 @@ def prepare(
         dataset_kind=kind,
         artifacts=artifact_requests(config, targets),
         checks=config.checks,
+        hazards=image_hazards(images),
         golden=golden_pictures(config),
         destination=config.package.directory / f"{contract.name}-{contract.version}",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from phoneproof.capture.backends.onnx_graph import OnnxGraph, operators
+from phoneproof.capture.heads import unlike_ranges
 from phoneproof.core.binding import Layout
 from phoneproof.core.capture import Hazard, Head
 from phoneproof.core.tensors import TensorSpec
@@ -61,7 +62,7 @@ def hazards_of(
         _operators(graph),
         _quantized(graph),
         _layout(layout),
-        _unlike(head),
+        unlike_ranges(head),
         _license(license_),
     )
     return tuple(hazard for hazard in found if hazard is not None)
@@ -124,20 +125,6 @@ def _layout(layout: Layout) -> Hazard | None:
         name="layout",
         found="the image input is NCHW",
         next_step="TFLite artifacts are made NHWC; bindings say which layout each file has",
-        severity="note",
-    )
-
-
-def _unlike(head: Head) -> Hazard | None:
-    boxes = {o.tensor for o in head.outputs if o.role == "boxes"}
-    shared = sorted({o.tensor for o in head.outputs if o.role == "scores" and o.tensor in boxes})
-    if not shared:
-        return None
-    return Hazard(
-        name="unlike_ranges",
-        found=f"boxes and scores share output {', '.join(map(repr, shared))}",
-        next_step="int8 gives both one scale and scores vanish: the head is split or kept float "
-        "where integers are asked for",
         severity="note",
     )
 

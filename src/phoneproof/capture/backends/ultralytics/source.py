@@ -25,6 +25,7 @@ from phoneproof.capture.backends.ultralytics.evidence import (
 from phoneproof.capture.backends.ultralytics.modules import Network
 from phoneproof.capture.backends.ultralytics.rebuild import rebuild
 from phoneproof.capture.base import HubExport
+from phoneproof.capture.heads import unlike_ranges
 from phoneproof.core.artifact import file_sha256
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Task
@@ -53,6 +54,8 @@ class UltralyticsSource:
         description = describe(path)
         size, size_finding = image_size(description)
         inputs, outputs = _specs(description, size, batch=1)
+        head = head_of(description.architecture, size, batch=1)
+        shared = unlike_ranges(head)
         task: Task = "detect" if outputs[0].name == DETECTIONS else "classify"
         return Inspection(
             format="ultralytics",
@@ -64,12 +67,12 @@ class UltralyticsSource:
             channels=description.architecture.channels,
             size=size,
             task=task,
-            head=head_of(description.architecture, size, batch=1),
+            head=head,
             preset=f"ultralytics.{task}",
             labels=labels_of(description),
             evidence=evidence_of(description),
             findings=(*findings_of(description), size_finding),
-            hazards=hazards_of(description),
+            hazards=(*hazards_of(description), *((shared,) if shared else ())),
         )
 
     def open(self, path: Path, *, size: tuple[int, int], batch: int) -> Session:
