@@ -158,7 +158,10 @@ def test_what_the_detector_says_of_itself(source: Source) -> None:
     assert ("mosaic", "1.0") in found.evidence.training
     assert not found.evidence.independent
     assert found.evidence.license == "AGPL-3.0 License"
-    assert [(h.name, h.severity) for h in found.hazards] == [("agpl_license", "warning")]
+    assert [(h.name, h.severity) for h in found.hazards] == [
+        ("agpl_license", "warning"),
+        ("unlike_ranges", "note"),
+    ]
 
 
 def test_what_the_classifier_says_of_itself(source: Source) -> None:
