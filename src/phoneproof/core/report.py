@@ -75,7 +75,8 @@ class Report(SchemaType, frozen=True, kw_only=True):
 
     undecided: what the user wants done with undecided checks. created: ISO 8601, UTC; null where
     times are left out. gate: the checks of the hub against the source. hazards: of the source,
-    the steps and the images. seconds: wall time; peak_rss_bytes: largest sum over all processes.
+    the steps and the images. seconds: wall time; peak_rss_bytes: of the largest step's
+    process.
     """
 
     schema: Literal["phoneproof.report/1"] = "phoneproof.report/1"

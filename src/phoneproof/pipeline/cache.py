@@ -50,10 +50,16 @@ class StepCache:
         self._listener = listener
         self._timeout = timeout
         self._slots = threading.BoundedSemaphore(workers)
+        self._peaks: list[int] = []
         with storage_errors(workspace):
             for folder in (self._steps, self._work, self._logs):
                 folder.mkdir(parents=True, exist_ok=True)
             self._sweep()
+
+    @property
+    def peak_rss_bytes(self) -> int:
+        """The largest resident set of any step's process so far, cached ones included."""
+        return max(self._peaks, default=0)
 
     def result(self, step: Step) -> StepResult:
         """The step's result: from the cache, or made now in a worker process.
@@ -66,6 +72,7 @@ class StepCache:
         if (folder / "step.json").is_file():
             self._listener(Event(step=step.name, state="cached"))
             record = parse((folder / "step.json").read_bytes(), StepRecord, what="step record")
+            self._peaks.append(record.peak_rss_bytes)
             return StepResult(folder=folder, record=record, cached=True)
         try:
             with self._slots:
@@ -74,6 +81,7 @@ class StepCache:
         except PhoneproofError as error:
             self._listener(Event(step=step.name, state="failed", message=error.failed))
             raise
+        self._peaks.append(record.peak_rss_bytes)
         self._listener(Event(step=step.name, state="finished", message=f"{record.seconds:.1f} s"))
         return StepResult(folder=folder, record=record, cached=False)
 

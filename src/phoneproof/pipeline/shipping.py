@@ -38,7 +38,9 @@ def ship(
     Returns:
         The report and the folder it lies in.
     """
-    report = compose_report(request, gate, judged, seconds)
+    report = compose_report(
+        request, gate, judged, seconds=seconds, peak_rss_bytes=workshop.cache.peak_rss_bytes
+    )
     if not report.accepted:
         return report, _write_refusal(request, report, gate, judged)
     _write_bundle(request, workshop, report, gate, judged)
@@ -47,7 +49,12 @@ def ship(
 
 
 def compose_report(
-    request: BuildRequest, gate: GateResult, judged: tuple[JudgedArtifact, ...], seconds: float
+    request: BuildRequest,
+    gate: GateResult,
+    judged: tuple[JudgedArtifact, ...],
+    *,
+    seconds: float,
+    peak_rss_bytes: int,
 ) -> Report:
     """Everything measured, as one object."""
     capture = Capture(
