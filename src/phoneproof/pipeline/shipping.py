@@ -86,7 +86,7 @@ def compose_report(
         tools=tool_versions(_REPORT_TOOLS),
         hazards=(*request.inspection.hazards, *request.hazards),
         seconds=round(seconds, 1),
-        peak_rss_bytes=max((one.made.artifact.lineage.peak_rss_bytes for one in judged), default=0),
+        peak_rss_bytes=peak_rss_bytes,
     )
 
 
