@@ -1,6 +1,6 @@
 """Phoneproof: from a trained vision model to a verified mobile model.
 
-`capture` and `build` are the whole job; see `phoneproof.api`.
+`capture_module` and `build` are the whole job; see `phoneproof.api`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from phoneproof.api import Captured, build, capture
+    from phoneproof.api import Captured, build, capture_module
     from phoneproof.pipeline.build import BuildOutcome
 
-__all__ = ["BuildOutcome", "Captured", "build", "capture"]
+__all__ = ["BuildOutcome", "Captured", "build", "capture_module"]
 
 
 def __getattr__(name: str) -> object:

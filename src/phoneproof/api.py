@@ -2,7 +2,7 @@
 
 import phoneproof
 
-captured = phoneproof.capture(model, images="val/", name="flowers", size=224,
+captured = phoneproof.capture_module(model, images="val/", name="flowers", size=224,
                               preset="torchvision.imagenet", labels=["daisy", "rose"])
 outcome = phoneproof.build(captured)
 outcome.report.artifacts[0].checks
@@ -50,7 +50,7 @@ class Captured:
     _workspace: Path
 
 
-def capture(
+def capture_module(
     module: torch.nn.Module,
     *,
     images: PathLike,

@@ -27,6 +27,7 @@ CheckName = Literal[
     "golden_outputs",
     "golden_results",
     "contract_match",
+    "label_order",
     "size_ratio",
 ]
 Split = Literal["all", "calibration", "selection", "confirmation", "golden"]

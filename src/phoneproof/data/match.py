@@ -107,7 +107,7 @@ def _unknown_error(unknown: list[str], source: str, labels: tuple[str | None, ..
     count = sum(label is not None for label in labels)
     more = f" and {len(unknown) - SHOWN_NAMES} more" if len(unknown) > SHOWN_NAMES else ""
     return ConfigError(
-        f"{source} names {len(unknown)} class(es) that the contract does not know",
+        f"{len(unknown)} class(es) of {source} are not in the contract",
         found=f"{', '.join(unknown[:SHOWN_NAMES])}{more}; the contract has {count} labels",
         next_step="correct labels in [contract], or the data set's class names",
     )

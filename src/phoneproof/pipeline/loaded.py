@@ -42,7 +42,7 @@ def load_artifact(path: Path) -> LoadedArtifact:
         Unsupported: another kind of file.
     """
     if not path.exists():
-        raise InvalidInput(f"no such file: {path}")
+        raise InvalidInput(f"no such file: {path}", next_step="name a model file of a bundle")
     format_ = FORMAT_OF_SUFFIX.get(path.suffix.lower())
     if format_ is None:
         raise Unsupported(

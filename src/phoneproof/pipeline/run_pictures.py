@@ -36,12 +36,13 @@ def run_pictures(
         InvalidInput: a picture that cannot be read, or a folder without pictures.
     """
     predictor = loaded.predictor()
+    used: set[str] = set()
     for path, name in _pictures(images):
         rgb = read_image(path, loaded.contract.image)
         results, _ = predictor.predict_rgb(rgb)
         drawn = None
         if draw_into is not None:
-            drawn = draw_into / f"{Path(name).with_suffix('')}.jpg"
+            drawn = draw_into / _free_name(name, used)
             with storage_errors(draw_into):
                 drawn.parent.mkdir(parents=True, exist_ok=True)
                 picture = draw_predictions(rgb, results, loaded.contract, max_side=DRAWN_SIDE)
@@ -51,6 +52,17 @@ def run_pictures(
             result=to_record(results, loaded.contract),
             drawn=str(drawn) if drawn else None,
         )
+
+
+def _free_name(name: str, used: set[str]) -> str:
+    """A JPEG's name after the picture's; numbered where another picture of this run has it."""
+    stem = Path(name).with_suffix("").as_posix()
+    number, chosen = 1, f"{stem}.jpg"
+    while chosen in used:
+        number += 1
+        chosen = f"{stem}-{number}.jpg"
+    used.add(chosen)
+    return chosen
 
 
 def _pictures(images: Sequence[Path]) -> Iterator[tuple[Path, str]]:

@@ -26,7 +26,9 @@ from phoneproof.verify.statistics import ratio_estimate, tango
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassRow:
-    """One image. Ranks: position of the label among the classes, 0 = most probable, or None.
+    """One image. first: the baseline's most probable class; label: the labelled one, or None.
+
+    Ranks: position of the label among the classes, 0 = most probable, or None.
 
     baseline_score, candidate_score: probabilities of the *baseline's* most probable class.
     margin: the baseline's probability of its first class less that of its second.
@@ -40,6 +42,8 @@ class ClassRow:
     candidate_score: float
     baseline_rank: int | None
     candidate_rank: int | None
+    first: int
+    label: int | None
     note: str
 
 
@@ -67,6 +71,8 @@ def compare_classes(
         candidate_score=float(candidate.probabilities[first]),
         baseline_rank=None if label is None else _rank(before, label),
         candidate_rank=None if label is None else _rank(after, label),
+        first=first,
+        label=label,
         note=f"{label_text(contract, first)} -> {label_text(contract, int(after[0]))}",
     )
 

@@ -25,6 +25,8 @@ HINTS: Final[dict[CheckName, str]] = {
     "score_shift": "scores moved together, so the app's threshold now cuts elsewhere: "
     "keep the score head in float, or calibrate without clipping peaks",
     "lost_share": "clear detections fell below the app's threshold: see score_shift",
+    "label_order": "every label is one place off: check [contract] labels, above all whether "
+    "index 0 is background, and the data set's own class order",
     "size_ratio": "the file is larger than allowed: ask for a smaller precision",
 }
 

@@ -36,6 +36,7 @@ from phoneproof.verify.distribution import (
     score_shift_check,
 )
 from phoneproof.verify.evidence import Setting, bounded_check
+from phoneproof.verify.label_order import label_order_check
 from phoneproof.verify.limits import FLOAT32_LIMITS, Limits
 
 MAX_PAIRS: Final = 2000
@@ -154,6 +155,7 @@ def hub_equivalence(
     checks = hub_checks(setting, rows.roles, limits)
     if contract.task == "classify":
         checks.append(top1_agreement_check(setting, rows.classes, limits))
+        checks += label_order_check(setting, rows.classes, len(contract.labels))
     elif contract.task == "detect":
         checks.append(box_agreement_check(setting, rows.agreement, limits))
     return tuple(checks)
