@@ -1,9 +1,8 @@
 """Phoneproof from Python: capture a live module or a file, build, look at the checks.
 
-import phoneproof
-
-captured = phoneproof.capture_module(model, images="val/", name="flowers", size=224,
-                              preset="torchvision.imagenet", labels=["daisy", "rose"])
+captured = phoneproof.capture_module(
+    model, images="val/", name="flowers", size=224, preset="torchvision.imagenet"
+)
 outcome = phoneproof.build(captured)
 outcome.report.artifacts[0].checks
 """
@@ -21,7 +20,7 @@ import msgspec
 
 from phoneproof.capture.infer import hub_binding, infer_contract
 from phoneproof.core.check import Check
-from phoneproof.core.contract import Contract, ImageInput, Task
+from phoneproof.core.contract import Contract, ImageInput, Size, Task
 from phoneproof.core.events import Listener, silence
 from phoneproof.pipeline.build import BuildOutcome, run_request
 from phoneproof.pipeline.build import build as build_config
@@ -79,44 +78,25 @@ def capture_module(
     Raises:
         PhoneproofError: bad images or labels, or a module that cannot be captured.
     """
-    from phoneproof.capture.backends.live_module import LiveModule
-    from phoneproof.pipeline.live import LiveSource
-    from phoneproof.pipeline.prepare import load_labelled
-    from phoneproof.pipeline.start import class_names_of
-
     square = (size, size) if isinstance(size, int) else size
-    channels = image.channel_count if image is not None else 3
-    live = LiveModule(module, size=square, channels=channels, batch=1)
-    inspection = live.inspection()
-    names = tuple(labels) or class_names_of(Path(images), task or inspection.task)
-    inference = infer_contract(
-        inspection,
+    request = _live_request(
+        module,
+        images=Path(images),
         name=name,
-        labels_found=tuple(label or "" for label in names),
+        size=square,
         preset=preset,
+        image=image,
+        labels=tuple(labels),
         task=task,
-    )
-    contract = msgspec.structs.replace(inference.contract, version=version)
-    if image is not None:
-        contract = msgspec.structs.replace(contract, inputs=(image,))
-    if labels:
-        contract = msgspec.structs.replace(contract, labels=tuple(labels))
-    found, kind = load_labelled(Path(images), None, contract, listener)
-    request = BuildRequest(
-        source=LiveSource(module=live, name=type(module).__name__),
-        inspection=inspection,
-        contract=contract,
-        hub_binding=hub_binding(inspection, contract, size=square, batch=1),
-        images=found,
-        dataset_kind=kind,
-        artifacts=(),
-        destination=Path(directory) / f"{contract.name}-{contract.version}",
+        version=version,
+        directory=Path(directory),
+        listener=listener,
     )
     with open_workshop(Path(workspace), listener) as workshop:
         baseline = start_baseline(request, workshop)
         gate = pass_gate(request, workshop, make_hub(request, workshop, 0), baseline)
     return Captured(
-        contract=contract,
+        contract=request.contract,
         checks=gate.checks,
         passed=gate.passed,
         _request=request,
@@ -153,3 +133,52 @@ def build(
     request = dataclasses.replace(what._request, artifacts=artifacts)
     with open_workshop(what._workspace, listener) as workshop:
         return run_request(request, workshop, started=time.monotonic())
+
+
+def _live_request(
+    module: torch.nn.Module,
+    *,
+    images: Path,
+    name: str,
+    size: Size,
+    preset: str | None,
+    image: ImageInput | None,
+    labels: tuple[str | None, ...],
+    task: Task | None,
+    version: str,
+    directory: Path,
+    listener: Listener,
+) -> BuildRequest:
+    """Everything known of the module, with no artifact asked for yet."""
+    from phoneproof.capture.backends.live_module import LiveModule
+    from phoneproof.pipeline.live import LiveSource
+    from phoneproof.pipeline.prepare import load_labelled
+    from phoneproof.pipeline.start import class_names_of
+
+    channels = image.channel_count if image is not None else 3
+    live = LiveModule(module, size=size, channels=channels, batch=1)
+    inspection = live.inspection()
+    names = labels or class_names_of(images, task or inspection.task)
+    inference = infer_contract(
+        inspection,
+        name=name,
+        labels_found=tuple(label or "" for label in names),
+        preset=preset,
+        task=task,
+    )
+    contract = msgspec.structs.replace(inference.contract, version=version)
+    if image is not None:
+        contract = msgspec.structs.replace(contract, inputs=(image,))
+    if labels:
+        contract = msgspec.structs.replace(contract, labels=labels)
+    found, kind = load_labelled(images, None, contract, listener)
+    return BuildRequest(
+        source=LiveSource(module=live, name=type(module).__name__),
+        inspection=inspection,
+        contract=contract,
+        hub_binding=hub_binding(inspection, contract, size=size, batch=1),
+        images=found,
+        dataset_kind=kind,
+        artifacts=(),
+        destination=directory / f"{contract.name}-{contract.version}",
+    )
