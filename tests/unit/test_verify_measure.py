@@ -426,9 +426,9 @@ def test_the_capture_gate_passes_an_equal_hub_and_refuses_another() -> None:
     other = hub_equivalence(
         classified(rows), classified(rows, drifted), images=images, contract=contract("classify")
     )
-    assert [c.name for c in same] == ["hub_equivalence", "top1_agreement"]
-    assert [c.verdict for c in same] == ["pass", "pass"]
-    assert [c.verdict for c in other] == ["fail", "pass"]
+    assert [c.name for c in same] == ["hub_equivalence", "top1_agreement", "label_order"]
+    assert [c.verdict for c in same] == ["pass", "pass", "pass"]
+    assert [c.verdict for c in other] == ["fail", "pass", "pass"]
     assert other[0].value == pytest.approx(1e-3, rel=0.01)
     assert "importer" in other[0].hint
 
