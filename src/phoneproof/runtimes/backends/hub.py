@@ -69,7 +69,7 @@ def save_hub(
             "the names do not fit the hub program",
             found=f"{len(inputs)} inputs and {len(outputs)} outputs named, program has {counts}",
         )
-    _strip_positions(program)
+    _strip_origins(program)
     record = canonical_bytes(HubTensors(inputs=inputs, outputs=outputs))
     # A stream, not a path: torch names the archive's root after the file, and equal programs
     # shall give equal bytes.
@@ -120,11 +120,17 @@ def _require_own(path: Path) -> None:
         )
 
 
-def _strip_positions(program: ExportedProgram) -> None:
+_ORIGINS = ("stack_trace", "from_node")
+"""What torch.export notes of a node's origin: lines of files on this disk, and graphs by their
+address in memory, which differs from run to run."""
+
+
+def _strip_origins(program: ExportedProgram) -> None:
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:
-                node.meta.pop("stack_trace", None)
+                for origin in _ORIGINS:
+                    node.meta.pop(origin, None)
 
 
 class _HubSession:
