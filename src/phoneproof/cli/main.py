@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     except PhoneproofError as error:
         click.echo(f"phoneproof: {error}", err=True)
         sys.exit(error.exit_code)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("phoneproof: interrupted; finished steps are kept", err=True)
         sys.exit(INTERRUPTED_EXIT_CODE)
     except click.ClickException as error:

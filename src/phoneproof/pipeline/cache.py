@@ -3,7 +3,7 @@
 Layout of the workspace (``.phoneproof/`` beside ``phoneproof.toml``)::
 
     steps/<key>/        results, each with its step.json; complete or absent
-    work/<key>-<pid>/   being written; removed when its process is gone
+    work/<key>/         being written; what an interrupted build left is removed by the next
     logs/<key>.log      what libraries printed
     lock                held by the running build
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import os
 import resource
 import shutil
 import threading
@@ -24,7 +23,7 @@ from pathlib import Path
 from phoneproof.core.errors import PhoneproofError, StorageError
 from phoneproof.core.events import Event, Listener
 from phoneproof.core.json_format import parse, pretty_bytes
-from phoneproof.pipeline.process import Usage, WorkerPool
+from phoneproof.pipeline.process import BuildStopped, Usage, WorkerPool
 from phoneproof.pipeline.step import RunsHere, Step, StepRecord, StepResult, step_key, tool_versions
 
 STEP_TIMEOUT_SECONDS = 3600.0
@@ -32,7 +31,7 @@ STEP_TIMEOUT_SECONDS = 3600.0
 
 
 class StepCache:
-    """Runs steps through worker processes, each at most once."""
+    """Runs steps through worker processes, each at most once; one at a time for a workspace."""
 
     def __init__(
         self,
@@ -78,6 +77,8 @@ class StepCache:
             with self._slots:
                 self._listener(Event(step=step.name, state="started"))
                 record = self._make(step, key, folder)
+        except BuildStopped:
+            raise
         except PhoneproofError as error:
             self._listener(Event(step=step.name, state="failed", message=error.failed))
             raise
@@ -86,7 +87,7 @@ class StepCache:
         return StepResult(folder=folder, record=record, cached=False)
 
     def _make(self, step: Step, key: str, folder: Path) -> StepRecord:
-        work = self._work / f"{key}-{os.getpid()}"
+        work = self._work / key
         log = self._logs / f"{key}.log"
         with storage_errors(self._work):
             shutil.rmtree(work, ignore_errors=True)
@@ -118,20 +119,12 @@ class StepCache:
         return self._pool.run(step, work, log, progress=progress, timeout=self._timeout)
 
     def _sweep(self) -> None:
+        """Whoever opens the cache holds the workspace's lock, so nobody writes there now.
+
+        Process ids would not do: in containers a new build often has that of a dead one.
+        """
         for work in self._work.iterdir():
-            pid = work.name.rpartition("-")[2]
-            if not (pid.isdigit() and _is_alive(int(pid))):
-                shutil.rmtree(work, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+            shutil.rmtree(work, ignore_errors=True)
 
 
 class _Forward:
@@ -151,7 +144,7 @@ def storage_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         raise StorageError(
             f"{place} cannot be written",
             found=error.strerror or str(error),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from phoneproof.core import errors
 from phoneproof.core.errors import ConversionFailed, PhoneproofError, StorageError
 from phoneproof.core.events import Progress
 from phoneproof.pipeline.step import Step
-from phoneproof.pipeline.worker import Advance, Failure, Message, Success
+from phoneproof.pipeline.worker import Advance, Failure, Message, Success, send_step
 
 _LOG_TAIL_LINES = 12
 _decoder = msgspec.json.Decoder(Message)
@@ -34,6 +33,10 @@ class Usage:
 
     seconds: float
     peak_rss_bytes: int
+
+
+class BuildStopped(ConversionFailed):
+    """A step was ended because the whole build stops; what stopped it is told elsewhere."""
 
 
 class WorkerPool:
@@ -52,10 +55,14 @@ class WorkerPool:
         Raises:
             PhoneproofError: what the step raised, or ConversionFailed where the process died,
                 hung past `timeout` seconds or raised an unexpected exception.
+            BuildStopped: the pool was closed meanwhile.
         """
         started = time.monotonic()
         process = self._start(output, log)
         timer = threading.Timer(timeout, _kill, [process])
+        timer.daemon = (
+            True  # else an interrupt at this very line would keep the program for an hour
+        )
         timer.start()
         outcome: Message | None = None
         try:
@@ -64,15 +71,14 @@ class WorkerPool:
         finally:
             hung = not timer.is_alive() and time.monotonic() - started >= timeout
             timer.cancel()
-            _kill(process)
-            process.wait()
-            with self._lock:
-                self._running.discard(process)
+            self._end(process)
         if isinstance(outcome, Success):
             seconds = time.monotonic() - started
             return Usage(seconds=seconds, peak_rss_bytes=outcome.peak_rss_bytes)
         if isinstance(outcome, Failure):
             raise _rebuild(step, outcome, log)
+        if self._closed:
+            raise BuildStopped("the build is being stopped")
         raise _died(step, process.returncode, log, timeout if hung else None)
 
     def close(self) -> None:
@@ -83,10 +89,19 @@ class WorkerPool:
         for process in running:
             _kill(process)
 
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        _kill(process)
+        process.wait()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        with self._lock:
+            self._running.discard(process)
+
     def _start(self, output: Path, log: Path) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
-                raise ConversionFailed("the build is being stopped")
+                raise BuildStopped("the build is being stopped")
             try:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "phoneproof.pipeline.worker", str(output), str(log)],
@@ -107,8 +122,8 @@ class WorkerPool:
     ) -> Message | None:
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-            stdin.write(pickle.dumps(step))
+        with contextlib.suppress(BrokenPipeError):
+            send_step(process.stdin, step)
         outcome: Message | None = None
         with process.stdout as stdout:
             for line in stdout:

@@ -2,26 +2,38 @@
 
 The pickled step comes on standard input from the parent (never from a file), events and the
 outcome go back as JSON lines on the original standard output; everything that libraries print
-goes to the log.
+goes to the log. Standard input stays open as long as the parent lives: its end ends the worker.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
 import os
 import pickle
 import resource
+import signal
+import struct
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import msgspec
 
-from phoneproof.core.errors import PhoneproofError
+from phoneproof.core.errors import PhoneproofError, StorageError
 from phoneproof.pipeline.step import Step
 
 _SECONDS_BETWEEN_EVENTS = 0.1
+_LENGTH = struct.Struct("<Q")
+_SET_PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of Linux's prctl(2)."""
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_STORAGE = _NO_ROOM | {errno.EROFS, errno.EIO}
 
 
 class Advance(msgspec.Struct, frozen=True, kw_only=True, tag="advance"):
@@ -49,24 +61,54 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
 Message = Advance | Success | Failure
 
 
+def send_step(stream: IO[bytes], step: Step) -> None:
+    """The parent's half of `_receive_step`: the pickle behind its length; the stream stays open."""
+    data = pickle.dumps(step)
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
 def main() -> int:
     """Run one step; the exit code only says whether an outcome was sent."""
     output, log = Path(sys.argv[1]), Path(sys.argv[2])
-    step: Step = pickle.load(sys.stdin.buffer)
-    channel = _redirect(log)
-    outcome = _run(step, output, channel)
+    step = _receive_step(sys.stdin.buffer)
+    _die_with_parent()
+    channel = os.fdopen(os.dup(1), "wb")
+    try:
+        _redirect(log)
+    except OSError as error:
+        outcome: Message = _failure(error, log)
+    else:
+        outcome = _run(step, output, channel)
     _send(channel, outcome)
     channel.flush()
     # A library's exit handlers can abort after the work is done; the outcome is already out.
     os._exit(0)
 
 
-def _redirect(log: Path) -> BinaryIO:
-    channel = os.fdopen(os.dup(1), "wb")
+def _receive_step(stream: BinaryIO) -> Step:
+    (length,) = _LENGTH.unpack(stream.read(_LENGTH.size))
+    step: Step = pickle.loads(stream.read(length))
+    return step
+
+
+def _die_with_parent() -> None:
+    """A killed build leaves no worker: nobody else would end a converter that runs for minutes."""
+    threading.Thread(target=_wait_for_parent, name="parent", daemon=True).start()
+    if sys.platform == "linux":
+        # The thread alone would be late where a library holds the interpreter's lock.
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def _wait_for_parent() -> None:
+    os.read(0, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _redirect(log: Path) -> None:
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(stream, 1)
     os.dup2(stream, 2)
-    return channel
 
 
 def _run(step: Step, output: Path, channel: BinaryIO) -> Message:
@@ -82,33 +124,62 @@ def _run(step: Step, output: Path, channel: BinaryIO) -> Message:
 
     try:
         step.run(output, progress)
-    except PhoneproofError as error:
-        traceback.print_exc()
+    except Exception as error:
+        return _failure(error, output)
+    finally:
+        _log(None)
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return Success(peak_rss_bytes=max(own, children) * 1024)
+
+
+def _failure(error: Exception, place: Path) -> Failure:
+    """What the parent is told. A disk that is full is the reason, whatever a library made of it."""
+    text = "".join(traceback.format_exception(error))
+    _log(text)
+    storage = next((one for one in _chain(error) if _is_storage(one)), None)
+    if storage is not None and not isinstance(error, StorageError):
+        error = _storage_error(storage, place)
+    if isinstance(error, PhoneproofError):
         return Failure(
             kind=type(error).__name__,
             failed=error.failed,
             found=error.found,
             next_step=error.next_step,
         )
-    except OSError as error:
-        traceback.print_exc()
-        return Failure(kind="StorageError" if _is_storage(error) else "", failed=str(error))
-    except Exception:
-        text = traceback.format_exc()
-        sys.stderr.write(text)
-        return Failure(kind="", failed=text)
-    finally:
+    return Failure(kind="", failed=text)
+
+
+def _log(text: str | None) -> None:
+    """Write to the log as far as the disk takes it."""
+    with contextlib.suppress(OSError):
         sys.stdout.flush()
+        if text is not None:
+            sys.stderr.write(text)
         sys.stderr.flush()
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return Success(peak_rss_bytes=max(own, children) * 1024)
 
 
-def _is_storage(error: OSError) -> bool:
-    import errno
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that it was raised from or while handling."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
 
-    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
+
+def _is_storage(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _STORAGE
+
+
+def _storage_error(error: BaseException, place: Path) -> StorageError:
+    code = error.errno if isinstance(error, OSError) else None
+    return StorageError(
+        f"{place.parent} cannot be written",
+        found=os.strerror(code or errno.EIO),
+        next_step="free some space and run the same command again: finished steps are kept"
+        if code in _NO_ROOM
+        else "check the disk and the folder's permissions",
+    )
 
 
 def _send(channel: BinaryIO, message: Message) -> None:
