@@ -91,6 +91,21 @@ def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
     return manifest
 
 
+def require_destination(destination: Path) -> None:
+    """Refuse at the beginning of a build what `write_bundle` would refuse at its end.
+
+    Raises:
+        StorageError: `destination` is something else than a bundle, or its folder is a file or
+            may not be written.
+    """
+    _refuse_foreign(destination)
+    place = next(folder for folder in destination.absolute().parents if folder.exists())
+    if not place.is_dir():
+        raise _storage_error(destination, NotADirectoryError(errno.ENOTDIR, ""))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise _storage_error(destination, PermissionError(errno.EACCES, ""))
+
+
 def _fill(folder: Path, contents: BundleContents) -> Manifest:
     contract_bytes = pretty_bytes(contents.contract)
     (folder / CONTRACT).write_bytes(contract_bytes)
@@ -180,12 +195,13 @@ def _refuse_foreign(destination: Path) -> None:
 
 def _move_into_place(fresh: Path, destination: Path) -> None:
     old = _old(destination)
-    if destination.exists():
-        destination.rename(old)
     try:
+        if destination.exists():
+            destination.rename(old)
         fresh.rename(destination)
     except BaseException:
-        if old.exists():
+        # Also an interrupt: it may come after either of the two renames.
+        if old.exists() and not destination.exists():
             old.rename(destination)
         raise
     shutil.rmtree(old, ignore_errors=True)

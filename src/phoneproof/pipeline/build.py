@@ -54,6 +54,9 @@ def build(
 
 def run_request(request: BuildRequest, workshop: Workshop, *, started: float) -> BuildOutcome:
     """Build what was requested. `started`: `time.monotonic()` when the work began."""
+    from phoneproof.package.bundle import require_destination
+
+    require_destination(request.destination)
     gate, judged = _make(request, workshop)
     report, folder = ship(
         request, workshop, gate=gate, judged=judged, seconds=time.monotonic() - started
