@@ -44,19 +44,20 @@ def command(
             targets=parse_targets(target),
             listener=listener,
         )
-    _write_extras(outcome, junit, summary)
     _show(outcome, as_json)
+    _write_extras(outcome, junit, summary)
     return 0 if outcome.report.accepted else VerificationFailed.exit_code
 
 
 def _write_extras(outcome: BuildOutcome, junit: Path | None, summary: Path | None) -> None:
+    from phoneproof.formats.model_file import write_bytes
     from phoneproof.package.junit import junit_xml
     from phoneproof.package.summary import summary_markdown
 
     if junit is not None:
-        junit.write_bytes(junit_xml(outcome.report))
+        write_bytes(junit, junit_xml(outcome.report))
     if summary is not None:
-        summary.write_text(summary_markdown(outcome.report), encoding="utf-8")
+        write_bytes(summary, summary_markdown(outcome.report).encode())
 
 
 def _show(outcome: BuildOutcome, as_json: bool) -> None:

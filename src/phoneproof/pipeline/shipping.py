@@ -176,11 +176,18 @@ def _write_refusal(
     from phoneproof.pipeline.worst import comparisons
 
     folder = _refusal_folder(request)
+    fresh = folder.with_name(f".{folder.name}.new")
     page = render_report(report, comparisons(request, gate, judged, limit=_WORST_IMAGES))
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_bytes(pretty_bytes(report))
-        (folder / "report.html").write_bytes(page.encode())
+    try:
+        with storage_errors(folder):
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            (fresh / "report.json").write_bytes(pretty_bytes(report))
+            (fresh / "report.html").write_bytes(page.encode())
+            shutil.rmtree(folder, ignore_errors=True)
+            fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return folder
 
 
