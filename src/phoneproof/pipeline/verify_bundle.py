@@ -19,8 +19,10 @@ from phoneproof.package.bundle import BASELINE, GOLDEN, Bundle, read_bundle
 from phoneproof.package.golden_check import check_golden
 from phoneproof.pipeline.pack_step import open_artifact
 from phoneproof.runtimes.base import RUNTIMES
+from phoneproof.runtimes.embedded import read_embedded
 from phoneproof.runtimes.predict import Prediction, Predictor
 from phoneproof.runtimes.prediction_store import read_predictions
+from phoneproof.verify.contract_match import contract_match_check
 from phoneproof.verify.limits import Limits, limits_for
 from phoneproof.verify.measure import measurement
 from phoneproof.verify.verdicts import accepted
@@ -89,7 +91,8 @@ def _verify(
     listener(Event(step=step, state="started"))
     runtime = RUNTIMES.load(artifact.format)
     shown = f"{runtime.name} ({runtime.version})"
-    checks = check_golden(
+    checks = _contract_checks(bundle, artifact)
+    checks += check_golden(
         bundle.folder / GOLDEN,
         bundle.contract,
         [(artifact, bundle.path_of(artifact))],
@@ -104,6 +107,18 @@ def _verify(
     listener(Event(step=step, state="failed" if verdict == "fail" else "finished"))
     return VerifiedArtifact(
         id=artifact.id, verdict=verdict, accepted=accepted(checks, limits), checks=checks
+    )
+
+
+def _contract_checks(bundle: Bundle, artifact: Artifact) -> tuple[Check, ...]:
+    carried = read_embedded(bundle.path_of(artifact), artifact.format)
+    return (
+        contract_match_check(
+            contract=bundle.contract,
+            binding=artifact.binding,
+            inside=(carried.contract, carried.binding),
+            artifact=artifact.id,
+        ),
     )
 
 
