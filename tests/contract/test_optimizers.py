@@ -10,6 +10,7 @@ import pytest
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.errors import InvalidInput
+from phoneproof.formats.tflite import TfliteGraph, TfliteOp, TfliteTensor
 from phoneproof.optimize.base import OPTIMIZERS, Optimizer, OptimizeRequest
 from phoneproof.runtimes.base import RUNTIMES
 from phoneproof.runtimes.embedded import read_embedded
@@ -113,3 +114,42 @@ def test_garbage_is_refused(optimizer: Optimizer, source: Path, tmp_path: Path) 
                 output=tmp_path / "candidate",
             )
         )
+
+
+def _graph(first: int, second: int) -> TfliteGraph:
+    """image -> pad -> conv with `first` weights -> conv with `second` weights."""
+
+    def tensor(name: str, weights: int = 0) -> TfliteTensor:
+        data = np.zeros(4 * weights, np.uint8)
+        return TfliteTensor(name=name, dtype="float32", shape=(1, weights), quant=None, data=data)
+
+    def op(name: str, inputs: tuple[int, ...], output: int) -> TfliteOp:
+        return TfliteOp(name=name, custom=False, inputs=inputs, outputs=(output,))
+
+    return TfliteGraph(
+        tensors=(
+            tensor("image"),
+            tensor("padded"),
+            tensor("w1", first),
+            tensor("stem"),
+            tensor("w2", second),
+            tensor("out"),
+        ),
+        ops=(op("PAD", (0,), 1), op("CONV_2D", (1, 2), 3), op("CONV_2D", (3, 4), 5)),
+        other_ops=(),
+        inputs=(0,),
+        outputs=(5,),
+        signature_inputs=(),
+        signature_outputs=(),
+        description="",
+        metadata={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"), [(10, 10_000, "stem"), (49, 10_000, "stem"), (100, 10_000, None)]
+)
+def test_a_small_first_layer_stays_float32(first: int, second: int, kept: str | None) -> None:
+    from phoneproof.optimize.backends.tflite_float16 import float32_layer
+
+    assert float32_layer(_graph(first, second)) == kept
