@@ -11,9 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from phoneproof.core.json_format import parse
+from phoneproof.core.artifact import file_sha256
+from phoneproof.core.json_format import parse, pretty_bytes
+from phoneproof.core.manifest import Manifest
 from phoneproof.core.report import Report
-from phoneproof.package.bundle import BASELINE, read_bundle
+from phoneproof.package.bundle import BASELINE, MANIFEST, read_bundle
 from phoneproof.pipeline.loaded import load_artifact
 from phoneproof.pipeline.run_pictures import PictureResult
 from phoneproof.pipeline.step import StepRecord
@@ -235,6 +237,42 @@ def test_an_altered_bundle_is_refused(project: Project, tmp_path: Path) -> None:
     assert done.code == 7
     assert "altered: artifacts/model.onnx" in done.err
     assert (project.bundle / BASELINE).is_dir()
+
+
+def test_a_file_that_carries_shifted_labels_is_refused(project: Project, tmp_path: Path) -> None:
+    """Every hash is right; only what the file says of itself is another contract."""
+    copy = tmp_path / "bundle"
+    shutil.copytree(project.bundle, copy)
+    _forge(copy, b'["blue","green","red"]', b'["green","red","blue"]')
+    done = phoneproof("verify", copy, "--json", cwd=tmp_path)
+    assert done.code == 7, done.said
+    found = msgspec.json.decode(done.out, type=Verification)
+    failed = {
+        (one.id, check.name)
+        for one in found.artifacts
+        for check in one.checks
+        if check.verdict == "fail"
+    }
+    assert failed == {("onnx-float32", "contract_match")}
+
+
+def _forge(bundle: Path, old: bytes, new: bytes) -> None:
+    """Change the contract inside the ONNX file, and every hash that speaks of the file."""
+    model = bundle / "artifacts" / "model.onnx"
+    before = file_sha256(model)
+    data = model.read_bytes()
+    assert old in data
+    model.write_bytes(data.replace(old, new))
+    after = file_sha256(model)
+    for path in bundle.rglob("*.json"):
+        path.write_text(path.read_text().replace(before, after))
+    manifest = parse((bundle / MANIFEST).read_bytes(), Manifest, what="manifest")
+    files = tuple(
+        msgspec.structs.replace(one, sha256=file_sha256(bundle / one.path))
+        for one in manifest.files
+    )
+    forged = msgspec.structs.replace(manifest, files=files)
+    (bundle / MANIFEST).write_bytes(pretty_bytes(forged))
 
 
 def _leaks(folder: Path, project: Path) -> list[tuple[str, bytes]]:
