@@ -200,7 +200,7 @@ def test_labels_one_place_off_are_refused(project: Project) -> None:
     )
     done = project.run("build", "--config", config)
     assert done.code == 7, done.said
-    assert "label_order" in done.out
+    assert "hub label_order: every label is one place off" in done.out
     assert not (project.folder / "shifted/colours-1.0.0").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,39 +18,39 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def add_checks(table: Table, artifact: str, checks: tuple[Check, ...]) -> None:
-    """One row a check; what does not gate is dimmed."""
+def print_checks(console: Console, title: str, checks: tuple[Check, ...]) -> None:
+    """One table of checks; what does not gate is dimmed. Names are never cut."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("check", no_wrap=True)
+    for heading in ("value", "limit", "95 % bounds"):
+        table.add_column(heading)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for check in checks:
-        style = _STYLE[check.verdict] if check.gating else "dim"
-        sign = "≤" if check.direction == "max" else "≥"
-        limit = f"{sign} {number(check.limit)}" if check.limit is not None else ""
-        bounds = f"{number(check.bounds[0])} … {number(check.bounds[1])}" if check.bounds else ""
-        name = f"{check.name} ({check.slice})" if check.slice else check.name
-        verdict = check.verdict if check.gating else "shown"
-        table.add_row(
-            artifact,
-            name,
-            f"{number(check.value)} {check.unit}".strip(),
-            limit,
-            bounds,
-            str(check.n),
-            f"[{style}]{verdict}[/{style}]",
-        )
+        table.add_row(*_cells(check))
+    console.print(table)
 
 
-def check_table() -> Table:
-    """An empty table of checks."""
-    return Table("artifact", "check", "value", "limit", "95 % bounds", "n", "verdict")
+def _cells(check: Check) -> tuple[str, ...]:
+    style = _STYLE[check.verdict] if check.gating else "dim"
+    sign = "≤" if check.direction == "max" else "≥"
+    return (
+        f"{check.name} {check.slice}".strip(),
+        f"{number(check.value)} {check.unit}".strip(),
+        f"{sign} {number(check.limit)}" if check.limit is not None else "",
+        f"{number(check.bounds[0])} … {number(check.bounds[1])}" if check.bounds else "",
+        str(check.n),
+        f"[{style}]{check.verdict if check.gating else 'shown'}[/{style}]",
+    )
 
 
 def print_report(console: Console, report: Report) -> None:
     """The capture gate, every artifact's checks, hints, and the verdict."""
-    table = check_table()
-    add_checks(table, "hub", report.gate)
+    print_checks(console, "hub program, against the source", report.gate)
     for artifact in report.artifacts:
-        table.add_section()
-        add_checks(table, artifact.id, artifact.checks)
-    console.print(table)
+        print_checks(console, f"{artifact.id}, {artifact.bytes / 1e6:.2f} MB", artifact.checks)
     for artifact in report.artifacts:
         if artifact.divergence is not None:
             console.print(
@@ -57,10 +58,16 @@ def print_report(console: Console, report: Report) -> None:
                 f"[bold]{escape(artifact.divergence.layer)}[/bold]: "
                 f"{escape(artifact.divergence.explanation)}"
             )
-        for check in artifact.checks:
-            if check.gating and check.verdict == "fail" and check.hint:
-                console.print(f"[red]{artifact.id} {check.name}[/red]: {escape(check.hint)}")
+        _print_hints(console, artifact.id, artifact.checks, report)
     for hazard in report.hazards:
         if hazard.severity != "note":
             name = hazard.name.replace("_", " ")
             console.print(f"[yellow]{name}[/yellow]: {escape(hazard.found)}")
+
+
+def _print_hints(console: Console, name: str, checks: tuple[Check, ...], report: Report) -> None:
+    """What to do about failed checks; where the build is refused, about undecided ones too."""
+    for check in checks:
+        refuses = check.verdict == "fail" or (check.verdict == "undecided" and not report.accepted)
+        if check.gating and refuses and check.hint:
+            console.print(f"[red]{name} {check.name}[/red]: {escape(check.hint)}")
