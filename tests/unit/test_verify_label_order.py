@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phoneproof.core.check import Check, DatasetRef
+from phoneproof.decode.results import Detections
 from phoneproof.verify.classification_metrics import ClassRow
+from phoneproof.verify.detection_metrics import DetectionRow, Truth
 from phoneproof.verify.evidence import Setting
-from phoneproof.verify.label_order import label_order_check
+from phoneproof.verify.label_order import label_order_check, named_images, named_objects
 
 SETTING = Setting(dataset=DatasetRef(hash="a1" * 32, split="all"), runtime="r", device="cpu")
 CLASSES = 10
@@ -36,7 +39,7 @@ def rows(pairs: Iterable[tuple[int, int | None]]) -> list[ClassRow]:
 
 
 def check(pairs: Iterable[tuple[int, int | None]], classes: int = CLASSES) -> Check:
-    (found,) = label_order_check(SETTING, rows(pairs), classes)
+    (found,) = label_order_check(SETTING, named_images(rows(pairs)), classes)
     assert found.name == "label_order"
     return found
 
@@ -85,5 +88,38 @@ def test_two_classes_the_wrong_way_round() -> None:
 
 
 def test_without_labels_nothing_is_said() -> None:
-    assert label_order_check(SETTING, rows([(1, 1), (2, None)]), CLASSES) == ()
-    assert label_order_check(SETTING, [], CLASSES) == ()
+    assert label_order_check(SETTING, named_images(rows([(1, 1), (2, None)])), CLASSES) == ()
+    assert label_order_check(SETTING, named_objects([]), CLASSES) == ()
+
+
+def detected(labels: list[int], classes: list[int], shift: float = 0.0) -> DetectionRow:
+    """Objects in a row, and a box on each of them `shift` pixels beside it."""
+    corners = np.array([[40 * i, 0, 40 * i + 20, 20] for i in range(len(labels))], np.float64)
+    return DetectionRow(
+        name="a.png",
+        sha256="a1" * 32,
+        truth=Truth(boxes=corners, labels=np.array(labels), crowd=np.zeros(len(labels), np.bool_)),
+        baseline=boxes_of(corners + shift, classes),
+        candidate=boxes_of(corners, classes),
+    )
+
+
+def boxes_of(corners: NDArray[np.float64], classes: list[int]) -> Detections:
+    return Detections(
+        boxes=corners.astype(np.float32),
+        scores=np.full(len(classes), 0.9, np.float32),
+        classes=np.array(classes, np.int64),
+    )
+
+
+def test_objects_one_place_off_fail() -> None:
+    labels = [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    for classes, verdict in ((labels, "pass"), ([one + 1 for one in labels], "fail")):
+        objects = named_objects([detected(labels, classes, shift=2.0)] * 3)
+        (found,) = label_order_check(SETTING, objects, CLASSES)
+        assert (found.verdict, found.n) == (verdict, 27)
+
+
+def test_boxes_beside_the_objects_say_nothing() -> None:
+    assert named_objects([detected([1, 2], [2, 3], shift=15.0)]) == ()
+    assert named_objects([detected([], [])]) == ()

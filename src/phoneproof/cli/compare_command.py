@@ -46,9 +46,7 @@ def command(
     else:
         from rich.console import Console
 
-        from phoneproof.cli.check_table import add_checks, check_table
+        from phoneproof.cli.check_table import print_checks
 
-        table = check_table()
-        add_checks(table, candidate.name, compared.checks)
-        Console().print(table)
+        print_checks(Console(), f"{candidate.name} against {baseline.name}", compared.checks)
     return 0 if accepted(compared.checks, compared.limits) else VerificationFailed.exit_code

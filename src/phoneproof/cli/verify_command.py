@@ -43,14 +43,11 @@ def _show(verification: Verification, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from phoneproof.cli.check_table import add_checks, check_table
+    from phoneproof.cli.check_table import print_checks
 
     console = Console()
-    table = check_table()
     for artifact in verification.artifacts:
-        table.add_section()
-        add_checks(table, artifact.id, artifact.checks)
-    console.print(table)
+        print_checks(console, artifact.id, artifact.checks)
     if verification.unmatched:
         console.print(
             f"[yellow]{verification.unmatched} image(s) are not in the stored baseline "

@@ -36,7 +36,7 @@ from phoneproof.verify.distribution import (
     score_shift_check,
 )
 from phoneproof.verify.evidence import Setting, bounded_check
-from phoneproof.verify.label_order import label_order_check
+from phoneproof.verify.label_order import label_order_check, named_images, named_objects
 from phoneproof.verify.limits import FLOAT32_LIMITS, Limits
 
 MAX_PAIRS: Final = 2000
@@ -155,9 +155,10 @@ def hub_equivalence(
     checks = hub_checks(setting, rows.roles, limits)
     if contract.task == "classify":
         checks.append(top1_agreement_check(setting, rows.classes, limits))
-        checks += label_order_check(setting, rows.classes, len(contract.labels))
     elif contract.task == "detect":
         checks.append(box_agreement_check(setting, rows.agreement, limits))
+    named = (*named_images(rows.classes), *named_objects(rows.detections))
+    checks += label_order_check(setting, named, len(contract.labels))
     return tuple(checks)
 
 
