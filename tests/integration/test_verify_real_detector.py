@@ -16,7 +16,7 @@ from phoneproof.core.dataset import ImageItem, ImageSet, LabelledBox
 from phoneproof.runtimes.backends.onnxruntime import OnnxRuntime
 from phoneproof.runtimes.predict import Prediction, Predictor
 from phoneproof.verify.limits import limits_for
-from phoneproof.verify.measure import measure
+from phoneproof.verify.measure import hub_equivalence, measure
 from phoneproof.verify.verdicts import accepted
 from tests.assets import asset
 
@@ -140,3 +140,24 @@ def test_a_planted_fault_is_refused(
     checks = compare(images, baseline, predictions(fault, images))
     assert seen in {check.name for check in checks if check.gating and check.verdict == "fail"}
     assert not accepted(checks, limits_for("float32"))
+
+
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_labels_one_place_off_are_refused_at_the_gate(
+    images: ImageSet, baseline: list[Prediction], shift: int
+) -> None:
+    """No comparison of models can see it: both name every class alike."""
+    items = tuple(
+        msgspec.structs.replace(
+            item,
+            boxes=tuple(
+                msgspec.structs.replace(box, label=(box.label + shift) % 80)
+                for box in item.boxes or ()
+            ),
+        )
+        for item in images.items
+    )
+    moved = ImageSet(split="all", items=items)
+    checks = hub_equivalence(baseline, baseline, images=moved, contract=CONTRACT)
+    failed = [check.name for check in checks if check.verdict == "fail"]
+    assert failed == (["label_order"] if shift else [])

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from phoneproof.core.check import Check, DatasetRef
 from phoneproof.decode.results import Detections
 from phoneproof.verify.classification_metrics import ClassRow
-from phoneproof.verify.detection_metrics import DetectionRow, Truth
+from phoneproof.verify.coco_matching import Truth
+from phoneproof.verify.detection_metrics import DetectionRow
 from phoneproof.verify.evidence import Setting
 from phoneproof.verify.label_order import label_order_check, named_images, named_objects
 
