@@ -67,14 +67,10 @@ def test_everything_that_can_be_written(folder: Path) -> None:
             """\
 [model]
 source = "./best.pt"
-factory = "nets:make"
 name = "meter"
 version = "2.0.1"
-reference = "best.pt"
 [data]
 evaluation = "val"
-calibration = "val"
-production = "val"
 labels = "labels.txt"
 [contract]
 preset = "yolox"

@@ -60,6 +60,14 @@ _PATH_FIELDS: Final = (
     ("contract", "labels_file"),
     ("package", "golden"),
 )
+_NOT_YET_FIELDS: Final = (
+    ("model", "factory"),
+    ("model", "reference"),
+    ("model", "reference_python"),
+    ("data", "calibration"),
+    ("data", "production"),
+)
+"""Part of the agreed schema, but read by no step: a setting that does nothing is a trap."""
 
 
 def load_config(path: Path) -> Config:
@@ -184,8 +192,9 @@ def _value_faults(config: Config) -> Iterator[Fault]:
             what = f"{value!r} names a folder: use letters, digits, '.', '_' and '-'"
             yield Fault(place=f"model.{field}", what=what)
     yield from _limit_faults(config)
-    if config.model.reference_python is not None:
-        yield Fault(place="model.reference_python", what=NOT_YET)
+    for section, field in _NOT_YET_FIELDS:
+        if getattr(getattr(config, section), field) is not None:
+            yield Fault(place=f"{section}.{field}", what=NOT_YET)
     if config.contract.labels is not None and config.contract.labels_file is not None:
         yield Fault(place="contract.labels_file", what="labels is given too; keep one")
     targets = config.targets

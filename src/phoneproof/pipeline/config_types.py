@@ -118,6 +118,7 @@ class ChecksConfig(SchemaType, frozen=True, kw_only=True):
 
     hub_equivalence: float | None = None
     max_abs: float | None = None
+    max_abs_hidden: float | None = None
     max_abs_relative: float | None = None
     snr_db: float | None = None
     top1_drop: float | None = None

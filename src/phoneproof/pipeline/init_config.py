@@ -133,9 +133,9 @@ def _data(images: str, labels: str | None, data: DataFacts) -> list[str]:
         "Float conversions are measured on all of these. Where a step calibrates or searches, "
         "the images are divided once by their content, and adding images moves none: "
         f"{data.calibration} for calibration, {data.selection} for selection, "
-        f"{data.confirmation} for confirmation. An own folder for calibration is better:"
+        f"{data.confirmation} for confirmation."
     )
-    return [*lines, *disabled(assignment("calibration", "path/to/training/images"))]
+    return lines
 
 
 def _contract(inference: Inference, inspection: Inspection) -> list[str]:
