@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from phoneproof.core.errors import INTERRUPTED_EXIT_CODE, PhoneproofError, nearest
+from phoneproof.core.errors import INTERRUPTED_EXIT_CODE, MissingExtra, PhoneproofError, nearest
 
 _COMMANDS: Final = {
     "inspect": "Show what a model file says: inputs, head, training, licence, hazards.",
@@ -57,10 +57,20 @@ def cli() -> None:
     """Make a trained vision model phone-proof, and prove that it is still the same model."""
 
 
+def _run(arguments: list[str] | None) -> object:
+    try:
+        return cli.main(args=arguments, prog_name="phoneproof", standalone_mode=False)
+    except ModuleNotFoundError as error:
+        missing = MissingExtra.from_import(error)
+        if missing is None:
+            raise
+        raise missing from error
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0, or the exit code of the error (see core.errors)."""
     try:
-        code = cli.main(args=arguments, prog_name="phoneproof", standalone_mode=False)
+        code = _run(arguments)
     except PhoneproofError as error:
         click.echo(f"phoneproof: {error}", err=True)
         sys.exit(error.exit_code)

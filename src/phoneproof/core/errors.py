@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class PhoneproofError(Exception):
@@ -64,6 +64,33 @@ class MissingExtra(PhoneproofError):
             f"{library} is not installed",
             next_step=f"pip install 'phoneproof[{extra}]'",
         )
+
+    @classmethod
+    def from_import(cls, error: ModuleNotFoundError) -> MissingExtra | None:
+        """The error for a failed import of a library that an extra brings; null for others."""
+        library = (error.name or "").partition(".")[0]
+        extra = _EXTRA_OF.get(library)
+        return cls.of(library, extra) if extra else None
+
+
+_EXTRA_OF: Final = {
+    "ai_edge_litert": "verify",
+    "faster_coco_eval": "verify",
+    "onnxruntime": "verify",
+    "scipy": "verify",
+    "onnx": "torch",
+    "onnx2torch": "torch",
+    "onnxscript": "torch",
+    "onnxslim": "torch",
+    "torch": "torch",
+    "h5py": "tensorflow",
+    "tensorflow": "tensorflow",
+    "tf2onnx": "tensorflow",
+    "tf_keras": "tensorflow",
+    "ai_edge_quantizer": "android",
+    "litert_torch": "android",
+}
+"""Import name -> the extra of pyproject.toml that brings it."""
 
 
 class Unsupported(PhoneproofError):

@@ -25,7 +25,7 @@ from typing import IO, BinaryIO
 
 import msgspec
 
-from phoneproof.core.errors import PhoneproofError, StorageError
+from phoneproof.core.errors import MissingExtra, PhoneproofError, StorageError
 from phoneproof.pipeline.step import Step
 
 _SECONDS_BETWEEN_EVENTS = 0.1
@@ -140,6 +140,8 @@ def _failure(error: Exception, place: Path) -> Failure:
     storage = next((one for one in _chain(error) if _is_storage(one)), None)
     if storage is not None and not isinstance(error, StorageError):
         error = _storage_error(storage, place)
+    if isinstance(error, ModuleNotFoundError):
+        error = MissingExtra.from_import(error) or error
     if isinstance(error, PhoneproofError):
         return Failure(
             kind=type(error).__name__,
