@@ -51,6 +51,7 @@ def print_report(console: Console, report: Report) -> None:
     print_checks(console, "hub program, against the source", report.gate)
     for artifact in report.artifacts:
         print_checks(console, f"{artifact.id}, {artifact.bytes / 1e6:.2f} MB", artifact.checks)
+    _print_hints(console, "hub", report.gate, report)
     for artifact in report.artifacts:
         if artifact.divergence is not None:
             console.print(
