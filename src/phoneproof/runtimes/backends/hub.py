@@ -6,6 +6,7 @@ torch.export names no outputs, so the names lie in the archive beside the progra
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,10 +72,12 @@ def save_hub(
         )
     _strip_origins(program)
     record = canonical_bytes(HubTensors(inputs=inputs, outputs=outputs))
-    # A stream, not a path: torch names the archive's root after the file, and equal programs
-    # shall give equal bytes.
-    with replacing(path) as part, part.open("wb") as stream:
-        torch.export.save(program, stream, extra_files={_RECORD: record.decode()})
+    # Memory, not a path: torch names the archive's root after the file, and equal programs shall
+    # give equal bytes. Not a file either: torch's writer aborts the process on a full disk.
+    stream = io.BytesIO()
+    torch.export.save(program, stream, extra_files={_RECORD: record.decode()})
+    with replacing(path) as part:
+        part.write_bytes(stream.getbuffer())
 
 
 def load_hub(path: Path) -> tuple[ExportedProgram, HubTensors]:
