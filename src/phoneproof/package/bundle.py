@@ -116,9 +116,9 @@ def _fill(folder: Path, contents: BundleContents) -> Manifest:
     for artifact, source in contents.artifacts:
         _copy_artifact(folder, artifact, source)
     if contents.golden is not None:
-        shutil.copytree(contents.golden, folder / GOLDEN)
+        _copy(contents.golden, folder / GOLDEN)
     if contents.baseline is not None:
-        shutil.copytree(contents.baseline, folder / BASELINE)
+        _copy(contents.baseline, folder / BASELINE)
     manifest = Manifest(
         name=contents.contract.name,
         version=contents.contract.version,
@@ -134,11 +134,7 @@ def _fill(folder: Path, contents: BundleContents) -> Manifest:
 
 def _copy_artifact(folder: Path, artifact: Artifact, source: Path) -> None:
     target = folder / artifact.path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copyfile(source, target)
+    _copy(source, target)
     if tree_sha256(target) != artifact.sha256 or tree_bytes(target) != artifact.bytes:
         raise VerificationFailed(
             f"{artifact.id} is not the file that was checked",
@@ -150,6 +146,16 @@ def _copy_artifact(folder: Path, artifact: Artifact, source: Path) -> None:
     if isinstance(artifact.binding.anchors, PriorAnchors):
         name = artifact.binding.anchors.file
         shutil.copyfile(source.parent / name, target.parent / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, or a folder's files; shutil.copytree would hide why the disk refused."""
+    if source.is_dir():
+        for path in _walk(source):
+            _copy(path, target / path.relative_to(source))
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 def _files(folder: Path) -> tuple[BundleFile, ...]:
