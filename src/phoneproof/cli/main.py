@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import Final
 
@@ -67,17 +68,25 @@ def _run(arguments: list[str] | None) -> object:
         raise missing from error
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0, or the exit code of the error (see core.errors)."""
+def _exit_code(arguments: list[str] | None) -> int:
     try:
         code = _run(arguments)
     except PhoneproofError as error:
         click.echo(f"phoneproof: {error}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("phoneproof: interrupted; finished steps are kept", err=True)
-        sys.exit(INTERRUPTED_EXIT_CODE)
+        return INTERRUPTED_EXIT_CODE
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
+        return error.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0, or the exit code of the error (see core.errors)."""
+    code = _exit_code(arguments)
+    if arguments is None:
+        # The work is over: an interrupt could now only change how its end looks.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
