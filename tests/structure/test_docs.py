@@ -32,7 +32,7 @@ _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(phoneproof [^`]+)`")
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z_.]*")
 _OPTION_ROW = re.compile(r"^\| `(--[a-z]+)", re.MULTILINE)
-_REGISTRIES = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "repo1.maven")
+_REGISTRIES = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "repo1" + ".maven")
 
 
 def pages() -> pytest.MarkDecorator:
