@@ -52,7 +52,12 @@ def test_no_registry_addresses_are_committed() -> None:
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    hosts = ("pypi" + ".org", "pythonhosted" + ".org", "registry.npmjs" + ".org", "repo1" + ".maven")
+    hosts = (
+        "pypi" + ".org",
+        "pythonhosted" + ".org",
+        "registry.npmjs" + ".org",
+        "repo1" + ".maven",
+    )
     for name in listed.stdout.splitlines():
         path = ROOT / name
         if path.is_file():
