@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+# TensorFlow's copy of LLVM and Triton's crash the process when TensorFlow's is loaded first, and
+# torch loads Triton's whenever it exports. Tests of both share a process, in random order.
+if importlib.util.find_spec("triton") is not None:
+    importlib.import_module("triton._C.libtriton")
 
 HEAVY = ("torch", "tensorflow", "onnxruntime", "ai_edge_litert", "litert_torch")
 _UNIT = Path(__file__).parent / "unit"

@@ -41,9 +41,9 @@ def _picture(name: str, chance: random.Random) -> Image.Image:
         shade = tuple(max(0, min(255, value + chance.randint(-40, 40))) for value in background)
         pen.ellipse((x - spread, y - spread, x + spread, y + spread), fill=shade)
     picture = picture.filter(ImageFilter.GaussianBlur(3))
-    radius = min(width, height) * chance.uniform(0.25, 0.42)
+    radius = min(width, height) * chance.uniform(0.28, 0.42)
     centre = tuple(chance.uniform(radius, side - radius) for side in (width, height))
-    turn = chance.uniform(0, math.tau)
+    turn = chance.uniform(-0.5, 0.5)
     pen = ImageDraw.Draw(picture)
     for outline in _outlines(name, centre[0], centre[1], radius, turn):
         pen.polygon(outline, fill=colour)
