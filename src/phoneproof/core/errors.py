@@ -7,6 +7,7 @@ Third-party exceptions are mapped once, at the backend boundary, with ``raise ..
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
@@ -129,10 +130,35 @@ class InvalidInput(PhoneproofError):
     exit_code = 9
 
 
+_OTHER_FOLDER: Final = "choose a folder that you may write to"
+STORAGE_STEPS: Final = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space in your quota",
+    errno.EFBIG: "free some space, or choose a disk that takes files of this size",
+    errno.EACCES: _OTHER_FOLDER,
+    errno.EPERM: _OTHER_FOLDER,
+    errno.EROFS: _OTHER_FOLDER,
+    errno.EIO: "check the disk",
+    errno.ENOTDIR: "choose another folder: a part of its path is a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What the disk may do to a write, by errno, and what to do then."""
+
+
 class StorageError(PhoneproofError):
     """The disk is full, or a folder cannot be written."""
 
     exit_code = 10
+
+    @classmethod
+    def of(cls, failed: str, error: OSError) -> StorageError:
+        """What the operating system said of a write."""
+        step = STORAGE_STEPS.get(error.errno or 0, "check the folder and its disk")
+        return cls(
+            failed,
+            found=error.strerror or str(error),
+            next_step=f"{step}, then run the same command again",
+        )
 
 
 INTERRUPTED_EXIT_CODE = 130

@@ -48,14 +48,14 @@ def replacing(path: Path) -> Iterator[Path]:
         descriptor, name = tempfile.mkstemp(prefix=".part-", suffix=path.suffix, dir=path.parent)
         os.close(descriptor)
     except OSError as error:
-        raise StorageError(f"cannot write {path.name}", found=error.strerror or "") from error
+        raise StorageError.of(f"cannot write {path.name}", error) from error
     part = Path(name)
     try:
         yield part
         part.chmod(0o644)
         part.replace(path)
     except OSError as error:
-        raise StorageError(f"cannot write {path.name}", found=error.strerror or "") from error
+        raise StorageError.of(f"cannot write {path.name}", error) from error
     finally:
         part.unlink(missing_ok=True)
 

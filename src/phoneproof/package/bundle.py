@@ -14,7 +14,12 @@ import msgspec
 from phoneproof.core.artifact import Artifact, file_sha256, tree_bytes, tree_sha256
 from phoneproof.core.binding import PriorAnchors
 from phoneproof.core.contract import Contract
-from phoneproof.core.errors import InvalidInput, StorageError, VerificationFailed
+from phoneproof.core.errors import (
+    STORAGE_STEPS,
+    InvalidInput,
+    StorageError,
+    VerificationFailed,
+)
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.manifest import BundleFile, Manifest
 from phoneproof.core.report import Report
@@ -31,20 +36,6 @@ MODEL_CARD = "MODEL_CARD.md"
 GOLDEN = "golden"
 BASELINE = "baseline"
 BINDING_SUFFIX = ".binding.json"
-
-_OTHER_FOLDER = "choose a folder that you may write to"
-_STORAGE_STEPS = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some of your quota",
-    errno.EFBIG: "choose a disk that takes files of this size",
-    errno.EACCES: _OTHER_FOLDER,
-    errno.EPERM: _OTHER_FOLDER,
-    errno.EROFS: _OTHER_FOLDER,
-    errno.EIO: "check the disk",
-    errno.ENOTDIR: "choose another folder: a part of its path is a file",
-    errno.ENAMETOOLONG: "choose a shorter name",
-}
-"""What the disk may do to us. Any other OSError is a bug and keeps its traceback."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +74,8 @@ def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
         manifest = _fill(fresh, contents)
         _move_into_place(fresh, destination)
     except OSError as error:
-        if error.errno not in _STORAGE_STEPS:
-            raise
+        if error.errno not in STORAGE_STEPS:
+            raise  # a bug: it keeps its traceback
         raise _storage_error(destination, error) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -217,7 +208,7 @@ def _storage_error(destination: Path, error: OSError) -> StorageError:
     return StorageError(
         f"the bundle {destination.name} could not be written",
         found=os.strerror(error.errno or 0),
-        next_step=f"{_STORAGE_STEPS[error.errno or 0]}; nothing was left behind",
+        next_step=f"{STORAGE_STEPS[error.errno or 0]}; nothing was left behind",
     )
 
 

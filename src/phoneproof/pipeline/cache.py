@@ -11,7 +11,6 @@ Layout of the workspace (``.phoneproof/`` beside ``phoneproof.toml``)::
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import resource
 import shutil
@@ -144,14 +143,7 @@ def storage_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        raise StorageError(
-            f"{place} cannot be written",
-            found=error.strerror or str(error),
-            next_step="free some space and run the same command again: finished steps are kept"
-            if full
-            else "check the folder's permissions",
-        ) from error
+        raise StorageError.of(f"{place} cannot be written", error) from error
 
 
 @contextlib.contextmanager

@@ -32,8 +32,8 @@ _SECONDS_BETWEEN_EVENTS = 0.1
 _LENGTH = struct.Struct("<Q")
 _SET_PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of Linux's prctl(2)."""
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_STORAGE = _NO_ROOM | {errno.EROFS, errno.EIO}
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+"""What only a write meets; a file that is missing is no matter of the disk."""
 
 
 class Advance(msgspec.Struct, frozen=True, kw_only=True, tag="advance"):
@@ -137,9 +137,9 @@ def _failure(error: Exception, place: Path) -> Failure:
     """What the parent is told. A disk that is full is the reason, whatever a library made of it."""
     text = "".join(traceback.format_exception(error))
     _log(text)
-    storage = next((one for one in _chain(error) if _is_storage(one)), None)
-    if storage is not None and not isinstance(error, StorageError):
-        error = _storage_error(storage, place)
+    refused = next((one for one in _chain(error) if isinstance(one, OSError)), None)
+    if refused is not None and refused.errno in _STORAGE and not isinstance(error, StorageError):
+        error = StorageError.of(f"{place.parent} cannot be written", refused)
     if isinstance(error, ModuleNotFoundError):
         error = MissingExtra.from_import(error) or error
     if isinstance(error, PhoneproofError):
@@ -167,21 +167,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while found is not None:
         yield found
         found = found.__cause__ or found.__context__
-
-
-def _is_storage(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in _STORAGE
-
-
-def _storage_error(error: BaseException, place: Path) -> StorageError:
-    code = error.errno if isinstance(error, OSError) else None
-    return StorageError(
-        f"{place.parent} cannot be written",
-        found=os.strerror(code or errno.EIO),
-        next_step="free some space and run the same command again: finished steps are kept"
-        if code in _NO_ROOM
-        else "check the disk and the folder's permissions",
-    )
 
 
 def _send(channel: BinaryIO, message: Message) -> None:

@@ -12,7 +12,6 @@ memory when they are looked at. Equal predictions give equal bytes.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -225,12 +224,7 @@ def _disk(folder: Path, done: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise StorageError(
-            f"predictions cannot be {done}",
-            found=f"{folder}: {error.strerror or error}",
-            next_step="free some space" if full else "check the folder and its permissions",
-        ) from error
+        raise StorageError.of(f"predictions cannot be {done} in {folder}", error) from error
 
 
 def _remove(*paths: Path) -> None:
