@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from phoneproof.core.binding import PriorAnchors
 from phoneproof.core.errors import InvalidInput, StorageError, VerificationFailed
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.package import bundle as bundle_module
-from phoneproof.package.bundle import BundleContents, read_bundle, write_bundle
+from phoneproof.package.bundle import BundleContents, read_bundle, require_destination, write_bundle
 from tests.unit import report_samples as samples
 
 NAME = "meter-detector-1.2.0"
@@ -350,3 +351,38 @@ def test_prior_anchors_travel_with_their_artifact(tmp_path: Path) -> None:
     (destination / "artifacts/priors.f32").write_bytes(bytes(63) + b"\1")
     with pytest.raises(VerificationFailed, match=r"altered: artifacts/priors\.f32"):
         read_bundle(destination)
+
+
+def test_a_place_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_destination(tmp_path / "deep" / "down" / "name-1.0.0")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError, match="a part of its path is a file"):
+        require_destination(tmp_path / "file" / "name-1.0.0")
+    with pytest.raises(StorageError, match="not a bundle"):
+        require_destination(tmp_path / "file")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StorageError, match="choose a folder that you may write to"):
+        require_destination(tmp_path / "name-1.0.0")
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_an_interrupt_at_either_rename_keeps_a_bundle(
+    written: Path, contents: BundleContents, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    rename, seen = Path.rename, []
+
+    def interrupted(path: Path, target: Path) -> Path:
+        moved = rename(path, target)
+        seen.append(path.name)
+        if len(seen) == after:
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(written, contents)
+    monkeypatch.undo()
+    read_bundle(written)
