@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +28,18 @@ class Ran:
         return msgspec.json.decode(self.out)
 
 
-def phoneproof(*arguments: str | Path, cwd: Path) -> Ran:
-    """Run one command in `cwd`, with a wide terminal."""
+def phoneproof(
+    *arguments: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
+) -> Ran:
+    """Run one command in `cwd`, with a wide terminal; `within`: a program that starts it."""
+    words = [sys.executable, "-m", "phoneproof", *(str(argument) for argument in arguments)]
     done = subprocess.run(
-        [sys.executable, "-m", "phoneproof", *(str(argument) for argument in arguments)],
+        [*within, *words],
         cwd=cwd,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **(env or {})},
         capture_output=True,
         text=True,
         timeout=300,
