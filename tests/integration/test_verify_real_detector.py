@@ -110,7 +110,7 @@ def compare(
         limits=limits_for("float32"),
         runtime="onnxruntime",
         device="cpu",
-    )
+    ).checks
 
 
 def test_the_same_model_passes(images: ImageSet, baseline: list[Prediction]) -> None:

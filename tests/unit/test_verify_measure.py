@@ -16,7 +16,7 @@ from phoneproof.core.errors import VerificationFailed
 from phoneproof.decode.results import Detections
 from phoneproof.runtimes.predict import Prediction
 from phoneproof.verify.limits import Limits, limits_for
-from phoneproof.verify.measure import hub_equivalence, measure, measurement
+from phoneproof.verify.measure import hub_equivalence, measure
 from phoneproof.verify.verdicts import accepted
 from tests.unit.verify_samples import (
     CONFIDENCE,
@@ -48,7 +48,7 @@ def check_all(
         limits=limits or limits_for(precision),
         runtime="fake",
         device="cpu",
-    )
+    ).checks
     for check in checks:
         assert msgspec.json.decode(msgspec.json.encode(check), type=Check) == check
         assert check.dataset == images.ref
@@ -461,14 +461,14 @@ def test_size_is_shown_and_gates_where_a_limit_is_set() -> None:
             device="cpu",
             baseline_bytes=1000,
             candidate_bytes=500,
-        )
+        ).checks
         (size,) = [c for c in checks if c.name == "size_ratio"]
         assert (size.value, size.verdict, size.gating) == (0.5, verdict, limit is not None)
 
 
 def test_score_pairs_for_the_report() -> None:
     images, heads = detector(30)
-    result = measurement(
+    result = measure(
         baseline=detected(heads),
         candidate=detected(heads, shifted_scores),
         images=images,
@@ -503,7 +503,7 @@ def test_a_stored_baseline_without_outputs_is_compared_by_its_results() -> None:
     bare = [replace(one, roles=None) for one in classified(rows)]
     lost = [replace(one, roles=None) for one in classified(rows, one_image_lost)]
     for candidate, verdict in ((bare, "pass"), (lost, "fail")):
-        checks = measurement(
+        checks = measure(
             baseline=bare,
             candidate=candidate,
             images=images,

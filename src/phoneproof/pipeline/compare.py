@@ -65,7 +65,7 @@ def compare(
             device=runtime.device,
             baseline_bytes=baseline.path.stat().st_size,
             candidate_bytes=candidate.path.stat().st_size,
-        )
+        ).checks
     return Compared(checks=checks, limits=limits, images=found)
 
 

@@ -79,7 +79,7 @@ class MeasureStep:
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``measured.json``."""
         from phoneproof.runtimes.prediction_store import read_predictions
-        from phoneproof.verify.measure import hub_equivalence, measurement
+        from phoneproof.verify.measure import hub_equivalence, measure
 
         del progress
         baseline = read_predictions(self.baseline / PREDICTIONS)
@@ -98,7 +98,7 @@ class MeasureStep:
             )
             result = Measured(checks=checks, scores=())
         else:
-            found = measurement(
+            found = measure(
                 baseline=baseline,
                 candidate=candidate,
                 images=self.images,

@@ -24,7 +24,7 @@ from phoneproof.runtimes.predict import Prediction, Predictor
 from phoneproof.runtimes.prediction_store import read_predictions
 from phoneproof.verify.contract_match import contract_match_check
 from phoneproof.verify.limits import Limits, limits_for
-from phoneproof.verify.measure import measurement
+from phoneproof.verify.measure import measure
 from phoneproof.verify.verdicts import accepted
 
 
@@ -139,7 +139,7 @@ def _remeasure(
             Event(step=step, state="progress", done=done, total=total)
         ),
     )
-    return measurement(
+    return measure(
         baseline=matched.baseline,
         candidate=predictions,
         images=matched.images,

@@ -77,34 +77,6 @@ def measure(
     device: str,
     baseline_bytes: int | None = None,
     candidate_bytes: int | None = None,
-) -> tuple[Check, ...]:
-    """All checks of one artifact against the baseline. See `measurement`."""
-    return measurement(
-        baseline=baseline,
-        candidate=candidate,
-        images=images,
-        contract=contract,
-        precision=precision,
-        limits=limits,
-        runtime=runtime,
-        device=device,
-        baseline_bytes=baseline_bytes,
-        candidate_bytes=candidate_bytes,
-    ).checks
-
-
-def measurement(
-    *,
-    baseline: Iterable[Prediction],
-    candidate: Iterable[Prediction],
-    images: ImageSet,
-    contract: Contract,
-    precision: Precision,
-    limits: Limits,
-    runtime: str,
-    device: str,
-    baseline_bytes: int | None = None,
-    candidate_bytes: int | None = None,
     outputs_kept: bool = True,
 ) -> Measurement:
     """Compare two models image by image; memory grows by small records only.
