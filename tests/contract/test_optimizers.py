@@ -45,7 +45,11 @@ def bound(source: Path) -> Binding:
 def propose(optimizer: Optimizer, source: Path, output: Path) -> WrittenModel:
     return optimizer.propose(
         OptimizeRequest(
-            artifact=source, contract=tiny.CONTRACT, binding=bound(source), output=output
+            float32_share=0.01,
+            artifact=source,
+            contract=tiny.CONTRACT,
+            binding=bound(source),
+            output=output,
         )
     )
 
@@ -111,6 +115,7 @@ def test_garbage_is_refused(optimizer: Optimizer, source: Path, tmp_path: Path) 
                 artifact=garbage,
                 contract=tiny.CONTRACT,
                 binding=bound(source),
+                float32_share=0.01,
                 output=tmp_path / "candidate",
             )
         )
@@ -147,9 +152,19 @@ def _graph(first: int, second: int) -> TfliteGraph:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "kept"), [(10, 10_000, "stem"), (49, 10_000, "stem"), (100, 10_000, None)]
+    ("first", "second", "share", "kept"),
+    [
+        (10, 10_000, 0.01, ("stem",)),
+        (49, 10_000, 0.01, ("stem",)),
+        (100, 10_000, 0.01, ()),
+        (100, 10_000, 0.1, ("stem",)),
+        (10_000, 10, 0.1, ()),  # the layer that meets the picture comes first, or none
+        (100, 10_000, 1.0, ("stem", "out")),
+    ],
 )
-def test_a_small_first_layer_stays_float32(first: int, second: int, kept: str | None) -> None:
-    from phoneproof.optimize.backends.tflite_float16 import float32_layer
+def test_small_layers_stay_float32(
+    first: int, second: int, share: float, kept: tuple[str, ...]
+) -> None:
+    from phoneproof.optimize.backends.tflite_float16 import float32_layers
 
-    assert float32_layer(_graph(first, second)) == kept
+    assert float32_layers(_graph(first, second), share) == kept

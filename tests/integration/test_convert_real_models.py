@@ -154,7 +154,11 @@ def test_yolov8n_as_tflite_float32_and_float16(yolo: Case, tmp_path: Path) -> No
 
     OPTIMIZERS.load("tflite-float16").propose(
         OptimizeRequest(
-            artifact=output, contract=yolo.contract, binding=converted.binding, output=half
+            float32_share=0.01,
+            artifact=output,
+            contract=yolo.contract,
+            binding=converted.binding,
+            output=half,
         )
     )
     assert read_inventory(half).precision == "float16"

@@ -21,6 +21,18 @@ class Divergence(SchemaType, frozen=True, kw_only=True):
     explanation: str
 
 
+class Attempt(SchemaType, frozen=True, kw_only=True):
+    """A candidate that was measured and refused before the one that is reported.
+
+    what: how it was made. bytes: its size. failed: the gating checks it did not pass, (name with
+    slice, value).
+    """
+
+    what: str
+    bytes: int
+    failed: tuple[tuple[str, float | None], ...]
+
+
 class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     """One artifact, the step that made it and everything measured of it.
 
@@ -28,7 +40,8 @@ class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     formats that are folders. bytes: of the file, or of all files of the folder. parent: sha256 of
     what the step read. options: sorted (name, JSON text). tools: (library, version).
     accepted: passed, or undecided with the estimate inside the margin and every bounded check
-    passed. scores: (baseline, artifact) score pairs of matched results, for the confidence plot.
+    passed. attempts: refused candidates before it. scores: (baseline, artifact) score pairs of
+    matched results, for the confidence plot.
     """
 
     id: str
@@ -49,6 +62,7 @@ class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     scores: tuple[tuple[float, float], ...] = ()
     divergence: Divergence | None = None
+    attempts: tuple[Attempt, ...] = ()
 
 
 class SplitReport(SchemaType, frozen=True, kw_only=True):

@@ -14,11 +14,15 @@ from phoneproof.core.registry import Entry, Registry
 
 
 class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The artifact to change (a file the optimizer may not touch) and where to write."""
+    """The artifact to change (a file the optimizer may not touch) and where to write.
+
+    float32_share: of the weight bytes that result, how many may stay float32 for accuracy's sake.
+    """
 
     artifact: Path
     contract: Contract
     binding: Binding
+    float32_share: float
     output: Path
 
 

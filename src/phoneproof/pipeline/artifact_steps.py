@@ -17,6 +17,9 @@ from phoneproof.pipeline.prediction import RUNTIME_FILE, RuntimeInfo, raw_image_
 from phoneproof.pipeline.step import StepResult
 
 MADE = "made.json"
+PURE = 0.01
+"""A file whose weights are of one precision but for this share is called by that precision."""
+
 _SUFFIX: dict[Format, str] = {"onnx": ".onnx", "tflite": ".tflite"}
 
 
@@ -79,6 +82,7 @@ class OptimizeStep:
     """Artifact -> candidate of another precision."""
 
     optimizer: str
+    float32_share: float
     artifact: Path
     artifact_sha256: str
     contract: Contract
@@ -89,11 +93,18 @@ class OptimizeStep:
     @property
     def name(self) -> str:
         """Named by what it writes."""
-        return f"optimize {self.optimizer}"
+        kept = f", {self.float32_share:.0%} float32" if self.float32_share > PURE else ""
+        return f"optimize {self.optimizer}{kept}"
 
     def identity(self) -> object:
         """The artifact and the optimizer."""
-        return self.optimizer, self.artifact_sha256, self.contract, self.binding
+        return (
+            self.optimizer,
+            self.float32_share,
+            self.artifact_sha256,
+            self.contract,
+            self.binding,
+        )
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write the file and ``made.json``."""
@@ -107,6 +118,7 @@ class OptimizeStep:
                 artifact=self.artifact,
                 contract=self.contract,
                 binding=self.binding,
+                float32_share=self.float32_share,
                 output=output / file,
             )
         )

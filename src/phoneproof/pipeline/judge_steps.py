@@ -20,7 +20,11 @@ from phoneproof.verify.limits import Limits
 
 MEASURED = "measured.json"
 DIVERGENCE = "divergence.json"
-LAYER_TOLERANCE: dict[Precision, float] = {"float32": 1e-3, "float16": 1e-2}
+LAYER_TOLERANCE: dict[Precision, float] = {
+    "float32": 1e-3,
+    "float16": 1e-2,
+    "mixed": 1e-2,
+}
 """How far a layer may move, relative to its largest magnitude, before it is called wrong: float16
 rounds every weight by up to 5e-4, and a few dozen layers add that up."""
 

@@ -121,6 +121,7 @@ def _artifact_report(one: JudgedArtifact) -> ArtifactReport:
         checks=one.checks,
         scores=one.measured.scores,
         divergence=one.divergence,
+        attempts=one.attempts,
     )
 
 

@@ -144,7 +144,7 @@ def _remeasure(
         candidate=predictions,
         images=matched.images,
         contract=bundle.contract,
-        precision=artifact.precision,
+        precision=artifact.requested,
         limits=limits,
         runtime=runtime[0],
         device=runtime[1],
@@ -159,7 +159,7 @@ def _limits(bundle: Bundle, artifact: Artifact) -> Limits:
     built = {c.name: c.limit for c in report.checks if c.name in known and c.limit is not None}
     built.pop("max_abs", None)
     limits = msgspec.structs.replace(
-        limits_for(artifact.precision), undecided=bundle.report.undecided
+        limits_for(artifact.requested), undecided=bundle.report.undecided
     )
     return msgspec.structs.replace(limits, **built)
 

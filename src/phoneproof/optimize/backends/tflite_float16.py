@@ -13,12 +13,11 @@ import msgspec
 import numpy as np
 from ai_edge_quantizer import qtyping, quantizer, recipe_manager
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
-from numpy.typing import NDArray
 
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.errors import InvalidInput, OptimizationFailed, first_line
-from phoneproof.formats.inventory import PURE_SHARE
+from phoneproof.core.json_format import canonical_bytes
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.formats.model_file import write_bytes
 from phoneproof.formats.quiet import quiet
@@ -48,7 +47,7 @@ class TfliteFloat16:
         source = read_tflite(request.artifact)
         _require_float32(source, request.artifact)
         require_float16_range(source)
-        kept = float32_layer(source)
+        kept = float32_layers(source, request.float32_share)
         data = _cast(request.artifact, kept)
         binding = _binding(request, data)
         edit = TfliteEdit(
@@ -61,7 +60,8 @@ class TfliteFloat16:
             binding=binding,
             options=(
                 ("algorithm", "float_casting"),
-                ("float32_layers", kept or "none"),
+                ("float32_layers", canonical_bytes(kept).decode()),
+                ("float32_share", str(request.float32_share)),
                 ("weights", "float16"),
             ),
             tools=(("ai-edge-quantizer", version("ai-edge-quantizer")),),
@@ -86,40 +86,44 @@ def require_float16_range(graph: TfliteGraph) -> None:
             )
 
 
-def float32_layer(graph: TfliteGraph) -> str | None:
-    """Output name of the operator that first meets the picture with weights, where it is small.
+def float32_layers(graph: TfliteGraph, share: float) -> tuple[str, ...]:
+    """Output names of the layers that keep float32, in the file's order.
 
-    It keeps float32: every later layer inherits the error of its rounding, which inputs of 0..255
-    make the largest of all. Null where that would cost more than a hundredth of the file, as the
-    file would then be of mixed precision.
+    Rounding costs every layer the same accuracy, but float32 costs bytes by the size of its
+    weights. So the layer that first meets the picture comes first (every later one inherits its
+    error, and inputs of 0..255 make it the largest), then the smallest layers, as many as stay
+    under `share` of the weight bytes that result.
     """
-    first = _first_layer(graph)
-    if first is None:
-        return None
-    rest = sum(t.data.size for t in graph.tensors if _is_weight(t)) - first.data.size
-    kept = first.data.size
-    return first.layer if kept <= (1 - PURE_SHARE) * (kept + rest / 2) else None
+    layers = _layers(graph)
+    total = sum(layer.bytes for layer in layers)
+    kept: set[str] = set()
+    size = 0
+    for layer in (*layers[:1], *sorted(layers[1:], key=lambda layer: layer.bytes)):
+        grown = size + layer.bytes
+        if grown > share * (grown + (total - grown) / 2):
+            break
+        kept.add(layer.name)
+        size = grown
+    return tuple(layer.name for layer in layers if layer.name in kept)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Weights:
-    """The weights of one layer, and the name of the layer's output."""
+class _Layer:
+    """An operator with weights: the name of its output, and the float32 bytes of its weights."""
 
-    layer: str
-    data: NDArray[np.uint8]
+    name: str
+    bytes: int
 
 
-def _first_layer(graph: TfliteGraph) -> _Weights | None:
-    seen = set(graph.inputs)
+def _layers(graph: TfliteGraph) -> tuple[_Layer, ...]:
+    found = []
     for op in graph.ops:
-        if not seen.intersection(op.inputs):
-            continue
-        for index in op.inputs:
-            if index >= 0 and _is_weight(graph.tensors[index]):
-                layer = graph.tensors[op.outputs[0]].name
-                return _Weights(layer=layer, data=graph.tensors[index].data)
-        seen.update(op.outputs)
-    return None
+        size = sum(
+            graph.tensors[i].data.size for i in op.inputs if i >= 0 and _is_weight(graph.tensors[i])
+        )
+        if size:
+            found.append(_Layer(name=graph.tensors[op.outputs[0]].name, bytes=size))
+    return tuple(found)
 
 
 def _is_weight(tensor: TfliteTensor) -> bool:
@@ -136,7 +140,7 @@ def _require_float32(graph: TfliteGraph, path: Path) -> None:
 
 def _binding(request: OptimizeRequest, data: bytes) -> Binding:
     precision = inventory(parse_tflite(data, request.output.name)).precision
-    if precision != "float16":
+    if precision not in ("float16", "mixed"):
         raise OptimizationFailed(
             "ai-edge-quantizer left the weights as they were",
             found=precision,
@@ -145,7 +149,7 @@ def _binding(request: OptimizeRequest, data: bytes) -> Binding:
     return msgspec.structs.replace(request.binding, artifact=None, precision=precision)
 
 
-def _cast(path: Path, kept: str | None) -> bytes:
+def _cast(path: Path, kept: tuple[str, ...]) -> bytes:
     recipe = recipe_manager.RecipeManager()
     recipe.add_quantization_config(
         regex=".*",
@@ -159,10 +163,10 @@ def _cast(path: Path, kept: str | None) -> bytes:
         ),
         algorithm_key=AlgorithmName.FLOAT_CASTING,
     )
-    if kept is not None:
+    for layer in kept:
         # Fused operators carry several names joined by ';'.
         recipe.add_quantization_config(
-            regex=f"(^|;){re.escape(kept)}($|;)",
+            regex=f"(^|;){re.escape(layer)}($|;)",
             operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
             algorithm_key=AlgorithmName.NO_QUANTIZE,
         )
