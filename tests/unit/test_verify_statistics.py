@@ -16,7 +16,6 @@ from phoneproof.verify.statistics import (
     binomial,
     bootstrap_weights,
     margin_verdict,
-    n_needed_paired,
     percentile_bounds,
     ratio_estimate,
     tango,
@@ -93,18 +92,28 @@ def test_tango_covers_as_often_as_it_says() -> None:
     assert 0.93 <= covered / 2000 <= 0.97
 
 
-def test_one_point_needs_541_and_1353_images() -> None:
-    assert n_needed_paired(0.0, 0.02, 0.01) == 541
-    assert n_needed_paired(0.0, 0.05, 0.01) == 1353
+def test_one_point_at_no_loss_needs_649_images_at_2_percent_and_1400_at_5() -> None:
+    assert tango(1, 1, 100).needed(0.01) == 649
+    assert tango(5, 5, 200).needed(0.01) == 1400
+    assert tango(7, 7, 700).upper <= 0.01 < tango(6, 6, 600).upper
 
 
 def test_without_disagreement_268_images_decide_and_267_do_not() -> None:
-    assert n_needed_paired(0.0, 0.0, 0.01) == 268
+    assert tango(0, 0, 50).needed(0.01) == 268
     assert tango(0, 0, 268).upper <= 0.01 < tango(0, 0, 267).upper
 
 
+@pytest.mark.parametrize(("lost", "gained"), [(1, 0), (3, 1), (2, 1), (9, 2)])
+def test_an_undecided_margin_needs_more_images_than_there_are(lost: int, gained: int) -> None:
+    found = tango(lost, gained, 350)
+    assert found.lower <= 0.01 < found.upper
+    needed = found.needed(0.01)
+    assert needed is not None
+    assert needed > 350
+
+
 def test_no_number_decides_a_loss_on_the_margin() -> None:
-    assert n_needed_paired(0.01, 0.05, 0.01) is None
+    assert tango(3, 1, 200).needed(0.01) is None
 
 
 @pytest.mark.parametrize(("events", "n"), [(0, 50), (1, 50), (7, 120), (50, 50)])

@@ -67,13 +67,21 @@ def tango(lost: int, gained: int, n: int) -> Estimate:
     edge = 1.0 - 1e-12
     lower = -1.0 if gained == n else float(brentq(excess, -edge, edge, args=(1.0,), xtol=1e-12))
     upper = 1.0 if lost == n else float(brentq(excess, -edge, edge, args=(-1.0,), xtol=1e-12))
-    spread = (lost + gained) / n
     return Estimate(
         value=value,
         lower=lower,
         upper=upper,
-        needed=lambda margin: n_needed_paired(value, spread, margin),
+        needed=lambda margin: _n_needed_tango(lost, gained, n, margin),
     )
+
+
+def _n_needed_tango(lost: int, gained: int, n: int, margin: float) -> int | None:
+    """Pairs at which Tango's bound meets the margin when both shares stay as they are.
+
+    With shares held, the statistic grows with the square root of the number of pairs.
+    """
+    score = tango_score(lost, gained, n, margin)
+    return math.ceil(n * (Z / score) ** 2) if score else None
 
 
 def tango_score(lost: int, gained: int, n: int, difference: float) -> float:
@@ -91,20 +99,6 @@ def tango_score(lost: int, gained: int, n: int, difference: float) -> float:
     if variance <= 0.0:
         return math.copysign(math.inf, numerator) if numerator else 0.0
     return numerator / math.sqrt(variance)
-
-
-def n_needed_paired(loss: float, disagreement: float, margin: float) -> int | None:
-    """Pairs that decide `loss <= margin` when both the loss and the disagreement stay as they are.
-
-    z^2 (disagreement - loss^2) / (margin - loss)^2, the normal-theory sample size of McNemar's
-    design (R. J. Connor, Biometrics 43 (1987), 207-211). With no disagreement at all Tango's
-    bound is z^2 / (n + z^2), hence the floor z^2 (1 - margin) / margin.
-    """
-    if loss == margin:
-        return None
-    count = Z**2 * (disagreement - loss**2) / (margin - loss) ** 2
-    floor = Z**2 * (1.0 - margin) / margin if margin > max(loss, 0.0) else 0.0
-    return round(max(count, floor, 1.0))
 
 
 def binomial(events: int, n: int) -> Estimate:
