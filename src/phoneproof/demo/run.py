@@ -14,7 +14,7 @@ CONFIG_NAME: Final = "phoneproof.toml"
 PRESET: Final = "torchvision.imagenet"
 SIZE: Final = (32, 32)
 _TRAIN_SEED, _VAL_SEED = 1, 2
-_TRAIN_PER_CLASS, _VAL_PER_CLASS = 240, 40
+_TRAIN_PER_CLASS, _VAL_PER_CLASS = 240, 70
 
 
 @dataclass(frozen=True, kw_only=True)
