@@ -53,6 +53,9 @@ def print_report(console: Console, report: Report) -> None:
         print_checks(console, f"{artifact.id}, {artifact.bytes / 1e6:.2f} MB", artifact.checks)
     _print_hints(console, "hub", report.gate, report)
     for artifact in report.artifacts:
+        for attempt in artifact.attempts:
+            failed = ", ".join(f"{name} {number(value)}" for name, value in attempt.failed)
+            console.print(f"{artifact.id}: {escape(attempt.what)} was refused too: {failed}")
         if artifact.divergence is not None:
             console.print(
                 f"[red]{artifact.id}[/red] diverges first at "
