@@ -44,6 +44,10 @@ class ProbeStep:
             raise KeyError("forgotten")
         if self.behaviour == "full":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self.behaviour == "slow":
+            for done in range(5):
+                time.sleep(1)
+                progress(done, 5)
         for done in range(3):
             progress(done + 1, 3)
         if self.marker is not None:

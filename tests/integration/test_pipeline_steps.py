@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,21 @@ def test_a_step_runs_once(tmp_path: Path) -> None:
     assert events[-1].state == "cached"
 
 
+def test_two_threads_that_want_one_step_get_one_result(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    cache = StepCache(tmp_path / "w", WorkerPool(), lambda event: None, workers=2)
+    with ThreadPoolExecutor(2) as threads:
+        results = list(threads.map(cache.result, [ProbeStep(marker=marker)] * 2))
+    assert results[0].folder == results[1].folder
+    assert sorted(result.cached for result in results) == [False, True]
+    assert marker.read_text() == "ran\n"
+
+
+def test_a_step_that_moves_is_not_stopped(tmp_path: Path) -> None:
+    done = _cache(tmp_path, [], timeout=3.0).result(ProbeStep(behaviour="slow"))
+    assert done.record.seconds > 4
+
+
 def test_another_identity_is_another_result(tmp_path: Path) -> None:
     cache = _cache(tmp_path, [])
     one, two = cache.result(ProbeStep(text="one")), cache.result(ProbeStep(text="two"))
@@ -74,7 +90,7 @@ def test_a_failing_step_leaves_nothing(
 
 def test_a_hanging_step_is_stopped(tmp_path: Path) -> None:
     started = time.monotonic()
-    with pytest.raises(ConversionFailed, match="did not end within 2 s"):
+    with pytest.raises(ConversionFailed, match="did not move for 2 s"):
         _cache(tmp_path, [], timeout=2.0).result(ProbeStep(behaviour="hang"))
     assert time.monotonic() - started < 30
     assert _leftovers(tmp_path) == []

@@ -40,7 +40,8 @@ class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     formats that are folders. bytes: of the file, or of all files of the folder. parent: sha256 of
     what the step read. options: sorted (name, JSON text). tools: (library, version).
     accepted: passed, or undecided with the estimate inside the margin and every bounded check
-    passed. attempts: refused candidates before it. scores: (baseline, artifact) score pairs of
+    passed. attempts: refused candidates before it. limits: all that it was held to, (name, value).
+    scores: (baseline, artifact) score pairs of
     matched results, for the confidence plot.
     """
 
@@ -63,6 +64,7 @@ class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     scores: tuple[tuple[float, float], ...] = ()
     divergence: Divergence | None = None
     attempts: tuple[Attempt, ...] = ()
+    limits: tuple[tuple[str, float | str | None], ...] = ()
 
 
 class SplitReport(SchemaType, frozen=True, kw_only=True):

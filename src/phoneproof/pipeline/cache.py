@@ -26,7 +26,7 @@ from phoneproof.pipeline.process import BuildStopped, Usage, WorkerPool
 from phoneproof.pipeline.step import RunsHere, Step, StepRecord, StepResult, step_key, tool_versions
 
 STEP_TIMEOUT_SECONDS = 3600.0
-"""A converter that is silent for an hour is hung: the largest models here take minutes."""
+"""A step that has not moved for an hour is hung: the largest models here convert in minutes."""
 
 
 class StepCache:
@@ -49,6 +49,8 @@ class StepCache:
         self._timeout = timeout
         self._slots = threading.BoundedSemaphore(workers)
         self._peaks: list[int] = []
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
         with storage_errors(workspace):
             for folder in (self._steps, self._work, self._logs):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -66,12 +68,25 @@ class StepCache:
             PhoneproofError: what the step raised; nothing half-written stays.
         """
         key = step_key(step)
+        with self._lock_of(key):
+            return self._found(step, key) or self._made(step, key)
+
+    def _lock_of(self, key: str) -> threading.Lock:
+        """Two threads that want the same result: the second finds what the first made."""
+        with self._guard:
+            return self._locks.setdefault(key, threading.Lock())
+
+    def _found(self, step: Step, key: str) -> StepResult | None:
         folder = self._steps / key
-        if (folder / "step.json").is_file():
-            self._listener(Event(step=step.name, state="cached"))
-            record = parse((folder / "step.json").read_bytes(), StepRecord, what="step record")
-            self._peaks.append(record.peak_rss_bytes)
-            return StepResult(folder=folder, record=record, cached=True)
+        if not (folder / "step.json").is_file():
+            return None
+        self._listener(Event(step=step.name, state="cached"))
+        record = parse((folder / "step.json").read_bytes(), StepRecord, what="step record")
+        self._peaks.append(record.peak_rss_bytes)
+        return StepResult(folder=folder, record=record, cached=True)
+
+    def _made(self, step: Step, key: str) -> StepResult:
+        folder = self._steps / key
         try:
             with self._slots:
                 self._listener(Event(step=step.name, state="started"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,8 +39,16 @@ def locate(path: Path) -> FileSource:
 
 def inspect_source(workshop: Workshop, source: FileSource) -> Inspection:
     """What the source says of itself; read in a worker, because files can be hostile."""
-    result = workshop.cache.result(InspectStep(source=source))
+    beside = _files_beside(source.path) if source.format == "onnx" else ()
+    result = workshop.cache.result(InspectStep(source=source, beside=beside))
     return parse((result.folder / "inspection.json").read_bytes(), Inspection, what="inspection")
+
+
+def _files_beside(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """What an inspection that hashes external weights depends on, without reading them here."""
+    with os.scandir(path.parent) as entries:
+        found = [(e.name, e.stat()) for e in entries if e.is_file()]
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found))
 
 
 def with_external_data(source: FileSource, inspection: Inspection) -> FileSource:

@@ -54,23 +54,23 @@ class WorkerPool:
 
         Raises:
             PhoneproofError: what the step raised, or ConversionFailed where the process died,
-                hung past `timeout` seconds or raised an unexpected exception.
+                did not move for `timeout` seconds or raised an unexpected exception.
             BuildStopped: the pool was closed meanwhile.
         """
         started = time.monotonic()
         process = self._start(output, log)
-        timer = threading.Timer(timeout, _kill, [process])
-        timer.daemon = (
-            True  # else an interrupt at this very line would keep the program for an hour
-        )
-        timer.start()
+        watchdog = _Watchdog(process, timeout)
         outcome: Message | None = None
+
+        def advance(done: int, total: int) -> None:
+            watchdog.reset()
+            progress(done, total)
+
         try:
-            outcome = self._converse(process, step, progress)
+            outcome = self._converse(process, step, advance)
             process.wait()
         finally:
-            hung = not timer.is_alive() and time.monotonic() - started >= timeout
-            timer.cancel()
+            watchdog.stop()
             self._end(process)
         if isinstance(outcome, Success):
             seconds = time.monotonic() - started
@@ -79,7 +79,7 @@ class WorkerPool:
             raise _rebuild(step, outcome, log)
         if self._closed:
             raise BuildStopped("the build is being stopped")
-        raise _died(step, process.returncode, log, timeout if hung else None)
+        raise _died(step, process.returncode, log, timeout if watchdog.fired else None)
 
     def close(self) -> None:
         """Kill every running worker; later runs fail at once."""
@@ -135,6 +135,35 @@ class WorkerPool:
         return outcome
 
 
+class _Watchdog:
+    """Kills a worker that has not moved for a while; each sign of progress starts the time anew."""
+
+    def __init__(self, process: subprocess.Popen[bytes], timeout: float) -> None:
+        self._process = process
+        self._timeout = timeout
+        self.fired = False
+        self._timer = self._start()
+
+    def reset(self) -> None:
+        """The worker moved."""
+        self._timer.cancel()
+        self._timer = self._start()
+
+    def stop(self) -> None:
+        """The worker is done."""
+        self._timer.cancel()
+
+    def _start(self) -> threading.Timer:
+        timer = threading.Timer(self._timeout, self._bite)
+        timer.daemon = True  # else an interrupt just now would keep the program for an hour
+        timer.start()
+        return timer
+
+    def _bite(self) -> None:
+        self.fired = True
+        _kill(self._process)
+
+
 def _environment() -> dict[str, str]:
     """The worker's environment. OpenMP threads of side-by-side workers must not spin while they
     wait for each other: on two cores that costs several times the work itself.
@@ -167,7 +196,7 @@ def _died(step: Step, code: int, log: Path, timeout: float | None) -> Conversion
     tail = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if log.exists() else []
     found = " | ".join(line.strip() for line in tail if line.strip()) or "nothing in its log"
     if timeout is not None:
-        how = f"did not end within {timeout:.0f} s and was stopped"
+        how = f"did not move for {timeout:.0f} s and was stopped"
     elif code < 0:
         how = f"was killed by {signal.Signals(-code).name}"
     else:

@@ -19,6 +19,7 @@ from phoneproof.pipeline.pack_step import PackStep
 from phoneproof.pipeline.request import BuildRequest
 from phoneproof.pipeline.step import tool_versions
 from phoneproof.pipeline.workshop import Workshop
+from phoneproof.verify.limits import Limits
 
 REFUSED_SUFFIX = "-refused"
 _WORST_IMAGES = 4
@@ -81,7 +82,9 @@ def compose_report(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         capture=capture,
         gate=(*gate.checks, *_refused_checks(gate)),
-        artifacts=tuple(_artifact_report(one) for one in judged),
+        artifacts=tuple(
+            _artifact_report(one, request.limits_for(one.made.artifact.requested)) for one in judged
+        ),
         datasets=(_dataset_report(request),),
         tools=tool_versions(_REPORT_TOOLS),
         hazards=(*request.inspection.hazards, *request.hazards),
@@ -99,7 +102,7 @@ def _refused_checks(gate: GateResult) -> tuple[Check, ...]:
     )
 
 
-def _artifact_report(one: JudgedArtifact) -> ArtifactReport:
+def _artifact_report(one: JudgedArtifact, limits: Limits) -> ArtifactReport:
     artifact = one.made.artifact
     lineage = artifact.lineage
     return ArtifactReport(
@@ -122,6 +125,7 @@ def _artifact_report(one: JudgedArtifact) -> ArtifactReport:
         scores=one.measured.scores,
         divergence=one.divergence,
         attempts=one.attempts,
+        limits=tuple((name, getattr(limits, name)) for name in limits.__struct_fields__),
     )
 
 

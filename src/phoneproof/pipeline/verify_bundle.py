@@ -23,7 +23,7 @@ from phoneproof.runtimes.embedded import read_embedded
 from phoneproof.runtimes.predict import Prediction, Predictor
 from phoneproof.runtimes.prediction_store import read_predictions
 from phoneproof.verify.contract_match import contract_match_check
-from phoneproof.verify.limits import Limits, limits_for
+from phoneproof.verify.limits import Limits
 from phoneproof.verify.measure import measure
 from phoneproof.verify.verdicts import accepted
 
@@ -153,15 +153,14 @@ def _remeasure(
 
 
 def _limits(bundle: Bundle, artifact: Artifact) -> Limits:
-    """The precision's limits, with those that the build held the artifact to."""
+    """What the build held the artifact to."""
     report = next(one for one in bundle.report.artifacts if one.id == artifact.id)
-    known = set(Limits.__struct_fields__)
-    built = {c.name: c.limit for c in report.checks if c.name in known and c.limit is not None}
-    built.pop("max_abs", None)
-    limits = msgspec.structs.replace(
-        limits_for(artifact.requested), undecided=bundle.report.undecided
-    )
-    return msgspec.structs.replace(limits, **built)
+    try:
+        return msgspec.convert(dict(report.limits), Limits)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(
+            f"the limits of {artifact.id} in the bundle's report cannot be read", found=str(error)
+        ) from error
 
 
 def _match(bundle: Bundle, images: Path, listener: Listener) -> _Matched:

@@ -77,4 +77,5 @@ def limits_for(precision: Precision) -> Limits:
     """The defaults of a precision; a user's values replace them (`msgspec.structs.replace`)."""
     if precision == "float32":
         return FLOAT32_LIMITS
-    return FLOAT16_LIMITS if precision == "float16" else QUANTIZED_LIMITS
+    # Mixed files are float16 with float32 layers so far.
+    return FLOAT16_LIMITS if precision in ("float16", "mixed") else QUANTIZED_LIMITS

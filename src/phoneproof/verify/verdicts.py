@@ -18,8 +18,11 @@ def accepted(checks: tuple[Check, ...], limits: Limits) -> bool:
     and all exact, bounded and distribution checks passed. A distribution check that is undecided
     for want of detections counts as passed where a gating agreement check passed: then every
     result is known to be the same, one by one. ``undecided = "fail"`` demands that all passed.
+    Where nothing gates nothing is proved, and nothing ships.
     """
     gating = tuple(check for check in checks if check.gating)
+    if not gating:
+        return False
     verdict = artifact_verdict(gating)
     if verdict != "undecided" or limits.undecided == "fail":
         return verdict == "pass"
