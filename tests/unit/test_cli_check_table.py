@@ -7,7 +7,7 @@ import io
 import msgspec
 from rich.console import Console
 
-from phoneproof.cli.check_table import print_report
+from phoneproof.cli.check_table import print_checks, print_report
 from phoneproof.core.check import Check, Verdict
 from phoneproof.core.report import Report
 from tests.unit.report_samples import accepted_report
@@ -34,3 +34,15 @@ def test_a_refused_capture_gate_says_what_to_do() -> None:
 def test_what_passed_or_was_accepted_says_nothing() -> None:
     assert "turn it" not in printed(gated("pass", accepted=True))
     assert "turn it" not in printed(gated("undecided", accepted=True))
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are() -> None:
+    check = Check(
+        name="top1", kind="margin", value=1.0, n=9, verdict="pass", slice="[/b]", unit="[red]"
+    )
+    stream = io.StringIO()
+    title = "a[/b].tflite against [bold]" + "x" * 200
+    print_checks(Console(file=stream, width=80), title, (check,))
+    assert stream.getvalue().splitlines()[0] == title
+    assert "top1 [/b]" in stream.getvalue()
+    assert "1 [red]" in stream.getvalue()

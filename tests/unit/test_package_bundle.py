@@ -212,7 +212,7 @@ def test_a_damaged_manifest_is_invalid_input(written: Path, text: str) -> None:
 def test_a_folder_without_manifest_is_not_a_bundle(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="not a bundle"):
         read_bundle(tmp_path)
-    with pytest.raises(InvalidInput, match="not a bundle"):
+    with pytest.raises(InvalidInput, match="no such folder"):
         read_bundle(tmp_path / "nothing")
 
 
@@ -386,3 +386,18 @@ def test_an_interrupt_at_either_rename_keeps_a_bundle(
         write_bundle(written, contents)
     monkeypatch.undo()
     read_bundle(written)
+
+
+def test_what_is_no_bundle_is_named_as_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    for name, expected in (
+        (".", ". is not a bundle"),
+        ("gone/it", "no such folder: gone/it"),
+        ("file", "no such folder: file"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            read_bundle(Path(name))
+        assert caught.value.failed == expected

@@ -94,7 +94,7 @@ confidence = 0.3
 nms = false
 [targets.android]
 formats = ["tflite", "onnx"]
-precisions = ["float16"]
+precisions = ["float32", "float16"]
 io = "float32"
 batch = [1]
 layout = "NHWC"
@@ -187,6 +187,11 @@ undecided = "maybe"
         ("[targets.android]\nprecisions = []", "targets.android.precisions: empty"),
         ("[targets.android]\nformats = ['coreml']", "'coreml' not available in this version"),
         ("[targets.server]\nprecisions = ['float16']", "'float16' not available"),
+        (
+            "[targets.android]\nformats = ['onnx', 'tflite']\nprecisions = ['float16']",
+            "targets.android.precisions: none of these is available for 'onnx'; "
+            "known for it: float32",
+        ),
         ("[targets.server]\nio = 'int8'", "targets.server.io: 'int8' not available"),
         ("[targets.server]\nbatch = [1, 8]", "targets.server.batch: other than [1]"),
         ("[targets.server]\nsizes = [640]", "targets.server.sizes: not available"),

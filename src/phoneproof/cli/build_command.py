@@ -67,13 +67,16 @@ def _show(outcome: BuildOutcome, as_json: bool) -> None:
         click.echo(pretty_bytes(outcome.report).decode(), nl=False)
         return
     from rich.console import Console
+    from rich.markup import escape
 
     from phoneproof.cli.check_table import print_report
 
-    console = Console()
+    console, folder = Console(), escape(str(outcome.folder))
     print_report(console, outcome.report)
     if outcome.report.accepted:
-        console.print(f"[green]accepted[/green]  {outcome.folder}")
+        console.print(f"[green]accepted[/green]  {folder}", soft_wrap=True)
     else:
-        console.print(f"[red]refused[/red]  nothing was shipped; the report: {outcome.folder}")
-    console.print(f"report    {outcome.folder / 'report.html'}", soft_wrap=True)
+        what = f"[red]refused[/red]  nothing was shipped; the report: {folder}"
+        console.print(what, soft_wrap=True)
+    page = escape(str(outcome.folder / "report.html"))
+    console.print(f"report    {page}", soft_wrap=True)

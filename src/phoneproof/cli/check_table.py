@@ -20,9 +20,7 @@ def number(value: float | None) -> str:
 
 def print_checks(console: Console, title: str, checks: tuple[Check, ...]) -> None:
     """One table of checks; what does not gate is dimmed. Names are never cut."""
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("check", no_wrap=True)
     for heading in ("value", "limit", "95 % bounds"):
         table.add_column(heading)
@@ -30,6 +28,8 @@ def print_checks(console: Console, title: str, checks: tuple[Check, ...]) -> Non
     table.add_column("verdict", no_wrap=True)
     for check in checks:
         table.add_row(*_cells(check))
+    # Not the table's own title, which would be broken at the table's width.
+    console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True, highlight=False)
     console.print(table)
 
 
@@ -37,8 +37,8 @@ def _cells(check: Check) -> tuple[str, ...]:
     style = _STYLE[check.verdict] if check.gating else "dim"
     sign = "≤" if check.direction == "max" else "≥"
     return (
-        f"{check.name} {check.slice}".strip(),
-        f"{number(check.value)} {check.unit}".strip(),
+        escape(f"{check.name} {check.slice}".strip()),
+        escape(f"{number(check.value)} {check.unit}".strip()),
         f"{sign} {number(check.limit)}" if check.limit is not None else "",
         f"{number(check.bounds[0])} … {number(check.bounds[1])}" if check.bounds else "",
         str(check.n),
@@ -55,18 +55,22 @@ def print_report(console: Console, report: Report) -> None:
     for artifact in report.artifacts:
         for attempt in artifact.attempts:
             failed = ", ".join(f"{name} {number(value)}" for name, value in attempt.failed)
-            console.print(f"{artifact.id}: {escape(attempt.what)} was refused too: {failed}")
+            what = f"{artifact.id}: {attempt.what} was refused too: {failed}"
+            console.print(escape(what), soft_wrap=True)
         if artifact.divergence is not None:
             console.print(
-                f"[red]{artifact.id}[/red] diverges first at "
+                f"[red]{escape(artifact.id)}[/red] diverges first at "
                 f"[bold]{escape(artifact.divergence.layer)}[/bold]: "
-                f"{escape(artifact.divergence.explanation)}"
+                f"{escape(artifact.divergence.explanation)}",
+                soft_wrap=True,
             )
         _print_hints(console, artifact.id, artifact.checks, report)
     for hazard in report.hazards:
         if hazard.severity != "note":
             name = hazard.name.replace("_", " ")
-            console.print(f"[yellow]{name}[/yellow]: {escape(hazard.found)}")
+            console.print(
+                f"[yellow]{escape(name)}[/yellow]: {escape(hazard.found)}", soft_wrap=True
+            )
 
 
 def _print_hints(console: Console, name: str, checks: tuple[Check, ...], report: Report) -> None:
@@ -74,4 +78,5 @@ def _print_hints(console: Console, name: str, checks: tuple[Check, ...], report:
     for check in checks:
         refuses = check.verdict == "fail" or (check.verdict == "undecided" and not report.accepted)
         if check.gating and refuses and check.hint:
-            console.print(f"[red]{name} {check.name}[/red]: {escape(check.hint)}")
+            what = f"[red]{escape(f'{name} {check.name}')}[/red]: {escape(check.hint)}"
+            console.print(what, soft_wrap=True)

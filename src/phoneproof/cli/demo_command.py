@@ -20,10 +20,11 @@ from phoneproof.core.errors import VerificationFailed
 def command(directory: Path) -> int:
     """Draw pictures of shapes, train a classifier on them, and make it phone-proof. Offline."""
     from rich.console import Console
+    from rich.markup import escape
 
     from phoneproof.cli.check_table import print_report
     from phoneproof.cli.progress import show_progress
-    from phoneproof.demo.run import CONFIG_NAME, PRESET, make_model
+    from phoneproof.demo.run import CONFIG_NAME, PRESET, make_model, typed_lines
     from phoneproof.pipeline.build import build
     from phoneproof.pipeline.config import load_config
     from phoneproof.pipeline.start import start_project
@@ -38,7 +39,7 @@ def command(directory: Path) -> int:
             config=config,
             labels=None,
             preset=PRESET,
-            task="classify",
+            task=None,
             overwrite=True,
             listener=listener,
         )
@@ -47,7 +48,8 @@ def command(directory: Path) -> int:
         )
     print_report(console, outcome.report)
     console.print("what you would have typed:")
-    console.print(f"  phoneproof init {made.model} --images {made.evaluation} --preset {PRESET}")
-    console.print("  phoneproof build")
-    console.print(f"report    {outcome.folder / 'report.html'}", soft_wrap=True)
+    for line in typed_lines(made, config):
+        console.print(f"  {escape(line)}", soft_wrap=True)
+    page = escape(str(outcome.folder / "report.html"))
+    console.print(f"report    {page}", soft_wrap=True)
     return 0 if outcome.report.accepted else VerificationFailed.exit_code

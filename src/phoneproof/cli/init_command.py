@@ -70,13 +70,16 @@ def _show(started: Started) -> None:
     height, width = contract.image.size
     console.print(
         f"{contract.task}, {len(contract.labels)} labels, {height}x{width}, "
-        f"{started.data.images} images ({started.data.layout})"
+        f"{started.data.images} images ({escape(started.data.layout)})",
+        soft_wrap=True,
     )
     for finding in started.inference.findings:
         if finding.reason.startswith("assumed"):
             console.print(
                 f"[yellow]{escape(finding.reason)}[/yellow]: "
-                f"{escape(finding.key)} = {escape(finding.value)}"
+                f"{escape(finding.key)} = {escape(finding.value)}",
+                soft_wrap=True,
             )
     show_hazards(console, (*started.inspection.hazards, *started.data.hazards))
-    console.print(f"written: {started.config}; read its comments, then: phoneproof build")
+    written = escape(str(started.config))
+    console.print(f"written: {written}; read its comments, then: phoneproof build", soft_wrap=True)

@@ -42,6 +42,7 @@ def _show(verification: Verification, as_json: bool) -> None:
         click.echo(pretty_bytes(verification).decode(), nl=False)
         return
     from rich.console import Console
+    from rich.markup import escape
 
     from phoneproof.cli.check_table import print_checks
 
@@ -54,4 +55,5 @@ def _show(verification: Verification, as_json: bool) -> None:
             "and were left out[/yellow]"
         )
     word = "[green]verified[/green]" if verification.accepted else "[red]refused[/red]"
-    console.print(f"{word}  {verification.bundle} {verification.version}")
+    bundle = escape(f"{verification.bundle} {verification.version}")
+    console.print(f"{word}  {bundle}", soft_wrap=True)

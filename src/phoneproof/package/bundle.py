@@ -255,8 +255,14 @@ def _read(folder: Path, name: str, kind: type[T]) -> T:
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
+        if not folder.is_dir():
+            raise InvalidInput(
+                f"no such folder: {folder}",
+                found="a file" if folder.exists() else "",
+                next_step="name the folder that a build wrote: <name>-<version>",
+            ) from error
         raise InvalidInput(
-            f"{folder.name} is not a bundle",
+            f"{folder} is not a bundle",
             found=f"{name} cannot be read",
             next_step="name the folder that a build wrote: <name>-<version>",
         ) from error

@@ -49,7 +49,8 @@ _SHARES: Final = (
 """Limits that are shares of 1; "1.5" was meant as percent."""
 
 NOT_YET: Final = "not available in this version"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names and versions: they become a folder's name."""
 _PATH_FIELDS: Final = (
     ("model", "source"),
     ("model", "reference"),
@@ -188,7 +189,7 @@ def _value_faults(config: Config) -> Iterator[Fault]:
         if value is not None:
             yield from _missing(value, f"{section}.{field}")
     for field in ("name", "version"):
-        if not _NAME.fullmatch(value := getattr(config.model, field)):
+        if not NAME_PATTERN.fullmatch(value := getattr(config.model, field)):
             what = f"{value!r} names a folder: use letters, digits, '.', '_' and '-'"
             yield Fault(place=f"model.{field}", what=what)
     yield from _limit_faults(config)
@@ -238,7 +239,18 @@ def _target_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
             known = ", ".join(sorted(makeable)) or "none"
             what = f"{precision!r} {NOT_YET} for {', '.join(formats)}; known: {known}"
             yield Fault(place=f"{place}.precisions", what=what)
+    if any(precision in makeable for precision in target.precisions or ()):
+        yield from _unmade_faults(name, target)
     yield from _option_faults(place, target)
+
+
+def _unmade_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
+    """Formats of which nothing would be made, because none of the precisions exists in them."""
+    for format_ in target_formats(name, target):
+        if format_ in AVAILABLE[name] and not target_precisions(target, format_):
+            known = ", ".join(AVAILABLE_PRECISIONS[format_])
+            what = f"none of these is available for {format_!r}; known for it: {known}"
+            yield Fault(place=f"targets.{name}.precisions", what=what)
 
 
 def _option_faults(place: str, target: TargetConfig) -> Iterator[Fault]:

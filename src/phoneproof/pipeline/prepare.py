@@ -9,6 +9,7 @@ from pathlib import Path
 from phoneproof.capture.infer import hub_binding
 from phoneproof.capture.sources import find_source
 from phoneproof.core.artifact import file_sha256
+from phoneproof.core.binding import Format
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
@@ -120,8 +121,14 @@ def load_labelled(
 
 
 def artifact_requests(config: Config, only: tuple[TargetName, ...]) -> tuple[ArtifactRequest, ...]:
-    """The artifacts of the wanted targets, each once, float32 first."""
+    """The artifacts of the wanted targets, each once, float32 first.
+
+    Raises:
+        ConfigError: two targets want one format with different layouts or opsets.
+        Unsupported: batch, sizes or int8.
+    """
     found: dict[str, ArtifactRequest] = {}
+    settled: dict[Format, tuple[TargetName, ArtifactRequest]] = {}
     for name, target in _wanted(config, only):
         if target.batch != (1,) or target.sizes is not None:
             raise Unsupported(
@@ -136,14 +143,24 @@ def artifact_requests(config: Config, only: tuple[TargetName, ...]) -> tuple[Art
                 request = ArtifactRequest(
                     format=format_, precision=precision, layout=layout, opset=target.opset
                 )
-                if found.setdefault(request.id, request) != request:
-                    raise ConfigError(
-                        f"two targets want different {request.id} files",
-                        found=f"{found[request.id]} and {request}",
-                        next_step="give both targets the same layout and opset",
-                    )
+                first = settled.setdefault(format_, (name, request))
+                _require_same_form(first, (name, request))
+                found[request.id] = request
     order = {"float32": 0}
     return tuple(sorted(found.values(), key=lambda r: (order.get(r.precision, 1), r.id)))
+
+
+def _require_same_form(
+    first: tuple[TargetName, ArtifactRequest], other: tuple[TargetName, ArtifactRequest]
+) -> None:
+    """All precisions of a format are made from one float32 file, so they share its form."""
+    (one, a), (two, b) = first, other
+    if (a.layout, a.opset) != (b.layout, b.opset):
+        raise ConfigError(
+            f"targets.{one} and targets.{two} want different {a.format} files",
+            found=f"{one}: {a.layout}, opset {a.opset}; {two}: {b.layout}, opset {b.opset}",
+            next_step="give both targets the same layout and opset, or build them apart: --target",
+        )
 
 
 def golden_pictures(config: Config) -> tuple[Path, ...]:
