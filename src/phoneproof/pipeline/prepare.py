@@ -159,7 +159,7 @@ def _require_same_form(
         raise ConfigError(
             f"targets.{one} and targets.{two} want different {a.format} files",
             found=f"{one}: {a.layout}, opset {a.opset}; {two}: {b.layout}, opset {b.opset}",
-            next_step="give both targets the same layout and opset, or build them apart: --target",
+            next_step="give both targets the same layout and opset",
         )
 
 
