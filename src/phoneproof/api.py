@@ -24,6 +24,7 @@ from phoneproof.core.contract import Contract, ImageInput, Size, Task
 from phoneproof.core.events import Listener, silence
 from phoneproof.pipeline.build import BuildOutcome, run_request
 from phoneproof.pipeline.build import build as build_config
+from phoneproof.pipeline.call_faults import check_capture, check_formats, no_input_error
 from phoneproof.pipeline.config import AVAILABLE_PRECISIONS, load_config
 from phoneproof.pipeline.gate import make_hub, pass_gate, start_baseline
 from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildRequest
@@ -71,19 +72,21 @@ def capture_module(
         images: the evaluation images: a folder, a folder per class, YOLO txt, COCO json or csv.
         size: the side of a square input, or (height, width), in pixels.
         preset: how a picture is fed ("torchvision.imagenet", ...), or
-        image: the same spelled out; one of the two.
+        image: the same spelled out, of the same size. One of the two, or neither where the module
+            is of a family that implies it.
         labels: class names in index order; null for background; default: the data set's.
         directory: where bundles go. workspace: where the cache lies.
 
     Raises:
+        ConfigError: arguments that cannot be; all their faults together.
         PhoneproofError: bad images or labels, or a module that cannot be captured.
     """
-    square = (size, size) if isinstance(size, int) else size
+    sides = check_capture(name=name, version=version, size=size, preset=preset, image=image)
     request = _live_request(
         module,
         images=Path(images),
         name=name,
-        size=square,
+        size=sides,
         preset=preset,
         image=image,
         labels=tuple(labels),
@@ -115,19 +118,24 @@ def build(
     Args:
         what: a captured module, or the path of a phoneproof.toml (its targets then decide, and
             `formats` is not looked at).
-        formats: what to make of a captured module, in every precision there is.
+        formats: what to make of a captured module, in every precision there is;
+            one given twice is made once.
 
     Returns:
         The report and the folder it lies in; ``outcome.report.accepted`` says whether it ships.
+
+    Raises:
+        ConfigError: `formats` is empty, no sequence, or holds what is not known.
     """
     if not isinstance(what, Captured):
         path = Path(what)
         return build_config(
             load_config(path), workspace=path.absolute().parent / ".phoneproof", listener=listener
         )
+    asked = check_formats(formats)
     artifacts = tuple(
         ArtifactRequest(format=format_, precision=precision, layout=TARGET_LAYOUT[format_])
-        for format_ in formats
+        for format_ in asked
         for precision in AVAILABLE_PRECISIONS[format_]
     )
     request = dataclasses.replace(what._request, artifacts=artifacts)
@@ -166,6 +174,9 @@ def _live_request(
         preset=preset,
         task=task,
     )
+    is_assumed = inference.reason("contract.channels").startswith("assumed:")
+    if preset is None and image is None and is_assumed:
+        raise no_input_error()
     contract = msgspec.structs.replace(inference.contract, version=version)
     if image is not None:
         contract = msgspec.structs.replace(contract, inputs=(image,))

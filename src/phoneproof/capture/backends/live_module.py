@@ -4,7 +4,9 @@ else."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,14 +15,16 @@ from torch.export import ExportedProgram
 from phoneproof.capture.heads import Leaf, ModelFacts, OutputFacts, recognise_head
 from phoneproof.core.capture import Evidence, Inspection
 from phoneproof.core.contract import Size
-from phoneproof.core.errors import ConversionFailed, Unsupported
+from phoneproof.core.errors import ConversionFailed, Unsupported, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.runtimes.base import Tensor, Tensors
 from phoneproof.runtimes.tensors import check_tensors
 
+_PROBE_SEED: Final = 0
+
 
 class LiveModule:
-    """Inspects, runs and exports a module. The module is left in the mode it was in.
+    """Inspects, runs and exports a module. Every submodule is left in the mode it was in.
 
     Args:
         module: takes one float32 tensor [N, C, H, W].
@@ -28,18 +32,19 @@ class LiveModule:
 
     Raises:
         Unsupported: the module returns something else than float32 tensors.
-        ConversionFailed: torch.export refuses the module; its reason is in the message.
+        ConversionFailed: the module does not run on such an image, or torch.export refuses it;
+            the reason is in the message.
     """
 
     def __init__(self, module: torch.nn.Module, *, size: Size, channels: int, batch: int) -> None:
         self._module = module
         self._image = TensorSpec(name="image", shape=(batch, channels, *size), dtype="float32")
-        self._results = self._call(torch.zeros(self._image.shape))
+        self._results = self._call(_probe(self._image.shape))
         self.program = self._export()
         self.sha256 = self._hash()
 
     def inspection(self) -> Inspection:
-        """What one run on zeros shows."""
+        """What the exported program and one run on noise show."""
         height, width = self._image.shape[2:]
         facts = tuple(
             OutputFacts(spec=spec, leaves=(Leaf(op=op),))
@@ -86,26 +91,22 @@ class LiveModule:
         }
 
     def _export(self) -> ExportedProgram:
-        was_training = self._module.training
         try:
-            self._module.eval()
-            return torch.export.export(self._module, (torch.zeros(self._image.shape),))
+            with _evaluating(self._module):
+                return torch.export.export(self._module, (torch.zeros(self._image.shape),))
         except Exception as error:  # torch.export raises many kinds
             raise ConversionFailed(
                 f"torch.export cannot capture {type(self._module).__name__}",
-                found=str(error).strip().splitlines()[0],
+                found=first_line(error),
                 next_step="remove data-dependent Python control flow from forward()",
             ) from error
-        finally:
-            self._module.train(was_training)
 
     def _call(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        was_training = self._module.training
         try:
-            with torch.inference_mode():
-                result = self._module.eval()(image)
-        finally:
-            self._module.train(was_training)
+            with _evaluating(self._module), torch.inference_mode():
+                result = self._module(image)
+        except RuntimeError as error:  # shapes, devices and dtypes that do not fit
+            raise self._not_runnable(first_line(error)) from error
         values: Sequence[object] = result if isinstance(result, (tuple, list)) else (result,)
         tensors = tuple(value for value in values if isinstance(value, torch.Tensor))
         if len(tensors) != len(values) or any(t.dtype != torch.float32 for t in tensors):
@@ -114,17 +115,65 @@ class LiveModule:
                 found=", ".join(type(value).__name__ for value in values),
                 next_step="wrap it in a module that returns the tensors the app needs",
             )
+        elsewhere = sorted({t.device.type for t in tensors} - {"cpu"})
+        if elsewhere:
+            raise self._not_runnable(f"results on {', '.join(elsewhere)}")
         return tensors
 
+    def _not_runnable(self, found: str) -> ConversionFailed:
+        tensors = (*self._module.parameters(), *self._module.buffers())
+        devices = sorted({tensor.device.type for tensor in tensors} - {"cpu"})
+        shape = list(self._image.shape)
+        fitting = "give the size and channels (image=) that forward() takes, and float32 weights"
+        return ConversionFailed(
+            f"{type(self._module).__name__} does not run on a float32 image {shape} on the CPU",
+            found=found,
+            next_step=f"its tensors are on {', '.join(devices)}: move it with module.cpu()"
+            if devices
+            else fitting,
+        )
+
     def _hash(self) -> str:
-        """Of the weights, the code's structure and what it says on zeros."""
+        """Of all that decides what the module computes, and what it says on noise.
+
+        The graph's code holds the operators and their numbers; state_dict the parameters and
+        persistent buffers; constants the other buffers and bare tensors.
+        """
         digest = hashlib.sha256(repr(self._module).encode())
-        for name, value in sorted(self._module.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        for name, part in self.program.graph_module.named_modules():
+            if isinstance(part, torch.fx.GraphModule):  # bodies of cond, no_grad, ... are nested
+                digest.update(f"{name}\n{part.code}".encode())
+        _add_tensors(digest, self.program.state_dict)
+        _add_tensors(digest, self.program.constants)
         for result in self._results:
-            digest.update(result.numpy().tobytes())
+            digest.update(result.contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def _add_tensors(digest: hashlib._Hash, values: Mapping[str, object]) -> None:
+    for name, value in sorted(values.items()):
+        if isinstance(value, torch.Tensor):
+            digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes())  # numpy has no bfloat16
+
+
+def _probe(shape: tuple[int, ...]) -> torch.Tensor:
+    """Noise of both signs: on zeros, functions that differ only elsewhere look the same."""
+    generator = torch.Generator().manual_seed(_PROBE_SEED)
+    return torch.randn(shape, generator=generator)
+
+
+@contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode, and afterwards each submodule's own mode: a frozen one stays frozen."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, was_training in modes:
+            part.training = was_training
 
 
 _OPERATORS = {"softmax": "Softmax", "sigmoid": "Sigmoid", "log_softmax": "LogSoftmax"}
