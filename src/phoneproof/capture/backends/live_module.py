@@ -102,6 +102,8 @@ class LiveModule:
             ) from error
 
     def _call(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if devices := self._other_devices():
+            raise self._not_runnable(f"weights on {', '.join(devices)}")
         try:
             with _evaluating(self._module), torch.inference_mode():
                 result = self._module(image)
@@ -115,14 +117,14 @@ class LiveModule:
                 found=", ".join(type(value).__name__ for value in values),
                 next_step="wrap it in a module that returns the tensors the app needs",
             )
-        elsewhere = sorted({t.device.type for t in tensors} - {"cpu"})
-        if elsewhere:
-            raise self._not_runnable(f"results on {', '.join(elsewhere)}")
         return tensors
 
-    def _not_runnable(self, found: str) -> ConversionFailed:
+    def _other_devices(self) -> list[str]:
         tensors = (*self._module.parameters(), *self._module.buffers())
-        devices = sorted({tensor.device.type for tensor in tensors} - {"cpu"})
+        return sorted({tensor.device.type for tensor in tensors} - {"cpu"})
+
+    def _not_runnable(self, found: str) -> ConversionFailed:
+        devices = self._other_devices()
         shape = list(self._image.shape)
         fitting = "give the size and channels (image=) that forward() takes, and float32 weights"
         return ConversionFailed(
