@@ -28,6 +28,16 @@ _PAGE_TIMES = (
 """Where the page shows a time or a memory, and nothing else."""
 
 
+_LAUNCH = """
+import os, resource, signal, sys
+# A shell's background jobs ignore interrupts, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.executable, [sys.executable, "-m", "phoneproof", *sys.argv[2:]])
+"""
+"""Set up in the new process itself: code between fork and exec upsets libraries with threads."""
+
+
 class Build:
     """``phoneproof build`` in `folder`, in a session of its own; standard error in a file.
 
@@ -37,21 +47,14 @@ class Build:
     def __init__(self, folder: Path, *arguments: str, largest_file: int | None = None) -> None:
         self._err = folder / "build.err"
         limit = resource.RLIM_INFINITY if largest_file is None else largest_file
-
-        def prepare() -> None:
-            # A shell's background jobs ignore interrupts, and what they start inherits that.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
         with self._err.open("w") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "phoneproof", "build", *arguments],
+                [sys.executable, "-c", _LAUNCH, str(limit), "build", *arguments],
                 cwd=folder,
                 env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
                 stdout=subprocess.DEVNULL,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=prepare,
             )
 
     @property

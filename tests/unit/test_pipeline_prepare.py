@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from phoneproof.pipeline.capture_steps import FileSource, InspectStep
-from phoneproof.pipeline.prepare import _files_beside
+import msgspec
+
+from phoneproof.core.capture import Finding
+from phoneproof.pipeline.capture_steps import FileSource
+from phoneproof.pipeline.prepare import with_external_data
+from tests.unit.inspections import classifier
 
 
-def test_changed_external_weights_are_inspected_anew(tmp_path: Path) -> None:
-    model, weights = tmp_path / "m.onnx", tmp_path / "m.data"
-    model.write_bytes(b"model")
-    weights.write_bytes(b"old weights")
-    source = FileSource(path=model, format="onnx", sha256="a")
-    before = InspectStep(source=source, beside=_files_beside(model)).identity()
-    assert InspectStep(source=source, beside=_files_beside(model)).identity() == before
-    weights.write_bytes(b"new weights")
-    os.utime(weights, ns=(1, 1))
-    assert InspectStep(source=source, beside=_files_beside(model)).identity() != before
+def test_changed_external_weights_make_another_source(tmp_path: Path) -> None:
+    (tmp_path / "m.data").write_bytes(b"old weights")
+    source = FileSource(path=tmp_path / "m.onnx", format="onnx", sha256="a")
+    named = Finding(key="evidence.external_data.m.data", value="as inspected", reason="read")
+    inspection = msgspec.structs.replace(classifier(10), findings=(named,))
+    before = with_external_data(source, inspection)
+    assert before == with_external_data(source, inspection) != source
+    (tmp_path / "m.data").write_bytes(b"new weights")
+    assert with_external_data(source, inspection) != before
+
+
+def test_a_model_in_one_file_is_its_hash() -> None:
+    source = FileSource(path=Path("m.onnx"), format="onnx", sha256="a")
+    assert with_external_data(source, classifier(10)) == source

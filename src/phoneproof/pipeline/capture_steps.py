@@ -54,21 +54,16 @@ class FileSource:
 
 @dataclass(frozen=True, kw_only=True)
 class InspectStep:
-    """Read everything the source says, without running it -> ``inspection.json``.
-
-    beside: (name, bytes, time of change in ns) of the files in its folder, for a format that may
-    keep its weights in them.
-    """
+    """Read everything the source says, without running it -> ``inspection.json``."""
 
     source: FileSource
-    beside: tuple[tuple[str, int, int], ...] = ()
 
     name = "inspect"
     tools = ("onnx", "h5py", "torch")
 
     def identity(self) -> object:
-        """The source, its name, which error messages carry, and the files it may point to."""
-        return self.source.identity(), self.source.path.name, self.beside
+        """The source, and its name, which error messages carry."""
+        return self.source.identity(), self.source.path.name
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``inspection.json``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildReq
 from phoneproof.pipeline.workshop import Workshop
 
 _EXTERNAL_DATA = "evidence.external_data."
-"""Findings with the hash of each file that an ONNX model keeps its weights in."""
+"""Findings that name each file an ONNX model keeps its weights in, relative to the model."""
 
 
 def locate(path: Path) -> FileSource:
@@ -40,23 +39,23 @@ def locate(path: Path) -> FileSource:
 
 def inspect_source(workshop: Workshop, source: FileSource) -> Inspection:
     """What the source says of itself; read in a worker, because files can be hostile."""
-    beside = _files_beside(source.path) if source.format == "onnx" else ()
-    result = workshop.cache.result(InspectStep(source=source, beside=beside))
+    result = workshop.cache.result(InspectStep(source=source))
     return parse((result.folder / "inspection.json").read_bytes(), Inspection, what="inspection")
 
 
-def _files_beside(path: Path) -> tuple[tuple[str, int, int], ...]:
-    """What an inspection that hashes external weights depends on, without reading them here."""
-    with os.scandir(path.parent) as entries:
-        found = [(e.name, e.stat()) for e in entries if e.is_file()]
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found))
-
-
 def with_external_data(source: FileSource, inspection: Inspection) -> FileSource:
-    """The source with a hash that covers the weights lying in files beside it, where there are."""
-    beside = [(f.key, f.value) for f in inspection.findings if f.key.startswith(_EXTERNAL_DATA)]
-    if not beside:
+    """The source with a hash that covers the weights lying in files beside it, where there are.
+
+    They are hashed here: the inspection may come from the cache, and be older than they are.
+    """
+    names = [
+        finding.key.removeprefix(_EXTERNAL_DATA)
+        for finding in inspection.findings
+        if finding.key.startswith(_EXTERNAL_DATA)
+    ]
+    if not names:
         return source
+    beside = [(name, file_sha256(source.path.parent / name)) for name in sorted(names)]
     return replace(source, sha256=content_hash((source.sha256, beside)))
 
 
