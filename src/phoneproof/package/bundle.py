@@ -78,7 +78,7 @@ def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
             raise  # a bug: it keeps its traceback
         raise _storage_error(destination, error) from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        _remove(fresh)
     return manifest
 
 
@@ -201,7 +201,18 @@ def _move_into_place(fresh: Path, destination: Path) -> None:
         if old.exists() and not destination.exists():
             old.rename(destination)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if destination.exists():
+            _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder also where an interrupt comes meanwhile; the interrupt goes on."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _storage_error(destination: Path, error: OSError) -> StorageError:
