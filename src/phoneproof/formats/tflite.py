@@ -257,11 +257,6 @@ def read_inventory(path: Path) -> FileInventory:
     return inventory(read_tflite(path))
 
 
-def read_precision(path: Path) -> Precision:
-    """The precision that is really in the file; errors as `read_tflite`."""
-    return _precision(read_tflite(path))
-
-
 _WEIGHTS_AT: Final = {
     "CONV_2D": 1,
     "DEPTHWISE_CONV_2D": 1,

@@ -19,7 +19,7 @@ from phoneproof.capture.heads import ModelFacts, recognise_head
 from phoneproof.core.artifact import file_sha256
 from phoneproof.core.binding import Layout
 from phoneproof.core.capture import Evidence, Finding, Hazard, Inspection
-from phoneproof.core.errors import ConversionFailed, Unsupported
+from phoneproof.core.errors import ConversionFailed, Unsupported, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.runtimes.base import Session, Tensor
 
@@ -146,7 +146,7 @@ def _load(path: Path) -> Callable[..., object]:
     except Exception as error:  # Keras raises what its layers raise
         raise ConversionFailed(
             f"tf-keras cannot load {path.name}",
-            found=f"{type(error).__name__}: {_first_line(error)}",
+            found=f"{type(error).__name__}: {first_line(error)}",
             next_step="export it to ONNX with the Keras version that saved it",
         ) from error
     return cast(Callable[..., object], model)
@@ -170,7 +170,7 @@ def _to_onnx(path: Path, shape: tuple[int, ...]) -> ModelProto:
     except Exception as error:
         raise ConversionFailed(
             f"tf2onnx cannot convert {path.name}",
-            found=f"{type(error).__name__}: {_first_line(error)}",
+            found=f"{type(error).__name__}: {first_line(error)}",
             next_step="the model may hold a layer that ONNX lacks",
         ) from error
     return cast(ModelProto, converted)
@@ -263,8 +263,3 @@ def _hazards(image: TensorSpec) -> tuple[Hazard, ...]:
             "artifact; give further ones in `sizes`",
         ),
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -12,7 +12,7 @@ import onnx
 import onnxslim
 from onnx import ModelProto, NodeProto, helper, shape_inference, version_converter
 
-from phoneproof.core.errors import ConversionFailed
+from phoneproof.core.errors import ConversionFailed, first_line
 
 OPSET = 17
 _OLDEST_OPSET = 13
@@ -45,7 +45,7 @@ def prepare(model: ModelProto, input_name: str, shape: tuple[int, ...]) -> Model
     except Exception as error:  # three tools, each with its own exception classes
         raise ConversionFailed(
             "the ONNX graph could not be made static",
-            found=f"{type(error).__name__}: {_first_line(error)}",
+            found=f"{type(error).__name__}: {first_line(error)}",
             next_step="export the model again with fixed input sizes and opset 13 or later",
         ) from error
     _inputs_only(slim)
@@ -134,8 +134,3 @@ def _same_pads(
 
 def _dims(value: onnx.ValueInfoProto) -> tuple[int, ...]:
     return tuple(int(d.dim_value) for d in value.type.tensor_type.shape.dim)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

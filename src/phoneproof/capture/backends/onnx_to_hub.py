@@ -27,9 +27,8 @@ from torch.fx.experimental.proxy_tensor import (
 )
 
 from phoneproof.capture.backends.onnx_prepare import prepare
-from phoneproof.core.errors import ConversionFailed, Unsupported
+from phoneproof.core.errors import ConversionFailed, Unsupported, first_line
 
-IMPORTER = "onnx2torch"
 _PROBE_SEED = 0
 
 
@@ -58,7 +57,7 @@ def hub_from_onnx(model: ModelProto, input_name: str, shape: tuple[int, ...]) ->
         except Exception as error:  # torch raises many unrelated classes here
             raise ConversionFailed(
                 "the imported ONNX graph could not be exported by PyTorch",
-                found=f"{type(error).__name__}: {_first_line(error)}",
+                found=f"{type(error).__name__}: {first_line(error)}",
                 next_step="another importer or another export of the model may do",
             ) from error
     _copy_layers(graph, program)
@@ -71,13 +70,13 @@ def _import(model: ModelProto) -> GraphModule:
     except NotImplementedError as error:
         raise Unsupported(
             "the ONNX graph holds an operator that cannot be imported",
-            found=_first_line(error),
+            found=first_line(error),
             next_step="export the model without it, or move it out of the model into the app",
         ) from error
     except Exception as error:
         raise ConversionFailed(
             "onnx2torch could not import the ONNX graph",
-            found=f"{type(error).__name__}: {_first_line(error)}",
+            found=f"{type(error).__name__}: {first_line(error)}",
         ) from error
 
 
@@ -241,8 +240,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
