@@ -41,27 +41,17 @@ def test_folder(tmp_path: Path) -> None:
     assert ".onnx" in caught.value.next_step
 
 
-def test_saved_model_folder_gets_its_line(tmp_path: Path) -> None:
-    _file(tmp_path, "saved_model.pb", b"x")
-    with pytest.raises(Unsupported) as caught:
-        find_source(tmp_path)
-    assert "tf2onnx.convert --saved-model" in caught.value.next_step
+def test_the_file_inside_a_saved_model_points_at_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match="part of a SavedModel") as caught:
+        find_source(_file(tmp_path, "saved_model.pb", b"x"))
+    assert tmp_path.name in caught.value.next_step
 
 
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [
-        ("net.keras", "export('net.onnx', format='onnx')"),
-        ("net.pb", "--graphdef net.pb"),
-        ("net.tflite", "--tflite net.tflite"),
-        ("net.pth", "torch.onnx.export"),
-    ],
-)
-def test_known_foreign_formats_get_the_line_to_type(tmp_path: Path, name: str, line: str) -> None:
-    with pytest.raises(Unsupported) as caught:
-        find_source(_file(tmp_path, name, b"PK\x03\x04 something"))
-    assert line in caught.value.next_step
-    assert "Keras 2 HDF5" in caught.value.next_step
+@pytest.mark.parametrize("name", ["net.mlmodel", "net.mlpackage"])
+def test_core_ml_is_a_target_and_no_source(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Unsupported, match="a target and not a source") as caught:
+        find_source(_file(tmp_path, name, b"something"))
+    assert "made from" in caught.value.next_step
 
 
 def test_an_unknown_format_lists_the_known_ones(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
     import torch
 
 HubExport = Callable[[], "torch.export.ExportedProgram"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factory:
+    """The user's own code that builds the network whose bare weights a file holds.
+
+    target: ``module:function``. folder: where the module is looked for first.
+    """
+
+    target: str
+    folder: Path
 
 
 class Source(Protocol):

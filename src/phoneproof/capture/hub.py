@@ -53,9 +53,26 @@ def with_shapes(binding: Binding, outputs: Sequence[TensorSpec]) -> Binding:
 def fitted_to_source(
     binding: Binding, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> Binding:
-    """The hub's binding as the source's own session carries it: its input has the file's name."""
-    image = msgspec.structs.replace(binding.image, tensor=inputs[0].name, shape=inputs[0].shape)
-    return msgspec.structs.replace(with_shapes(binding, outputs), inputs=(image,))
+    """The hub's binding as the source's own session carries it: its name, dtype and scale."""
+    first = inputs[0]
+    image = msgspec.structs.replace(
+        binding.image,
+        tensor=first.name,
+        shape=first.shape,
+        dtype=first.dtype,
+        quant=first.quant,
+    )
+    shaped = with_shapes(binding, outputs)
+    by_name = {output.name: output for output in outputs}
+    return msgspec.structs.replace(
+        shaped,
+        inputs=(image,),
+        outputs=tuple(_as_stored(output, by_name[output.tensor]) for output in shaped.outputs),
+    )
+
+
+def _as_stored(output: OutputBinding, spec: TensorSpec) -> OutputBinding:
+    return msgspec.structs.replace(output, dtype=spec.dtype, quant=spec.quant)
 
 
 def _reshaped(output: OutputBinding, shapes: dict[str, tuple[int, ...]]) -> OutputBinding:

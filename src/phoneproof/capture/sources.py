@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
+from typing import Final
 
 from phoneproof.capture.base import SOURCES, Source
 from phoneproof.core.errors import InvalidInput, Unsupported
 
-_LFS_PREFIX = b"version https://git-lfs.github.com/spec/"
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_ZIP = b"PK\x03\x04"
+_LFS_PREFIX: Final = b"version https://git-lfs.github.com/spec/"
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
+_ZIP: Final = b"PK\x03\x04"
 
-_BY_SUFFIX: dict[str, tuple[str, ...]] = {
-    ".pt": ("ultralytics",),
+_TORCH: Final = ("torchscript", "torch_export", "state_dict", "ultralytics")
+"""What torch saves under any of its endings, told apart by what is inside; a file that none of
+the others recognises is left to the last one's messages."""
+
+_BY_SUFFIX: Final[dict[str, tuple[str, ...]]] = {
+    ".pt": _TORCH,
+    ".pth": _TORCH,
+    ".th": _TORCH,
+    ".ckpt": _TORCH,
+    ".pt2": ("torch_export",),
+    ".torchscript": ("torchscript",),
     ".onnx": ("onnx",),
     ".h5": ("keras_h5",),
     ".hdf5": ("keras_h5",),
+    ".keras": ("keras",),
+    ".pb": ("frozen_graph",),
+    ".tflite": ("tflite",),
 }
-_NEXT_STEP: dict[str, str] = {
-    ".keras": "keras.models.load_model('{name}').export('{stem}.onnx', format='onnx')",
-    ".pb": "python -m tf2onnx.convert --graphdef {name} --inputs IN:0 --outputs OUT:0 "
-    "--output {stem}.onnx",
-    ".tflite": "python -m tf2onnx.convert --tflite {name} --dequantize --output {stem}.onnx",
-    ".pth": "build the module, load the weights, then torch.onnx.export(module, (x,), "
-    "'{stem}.onnx')",
-    ".th": "build the module, load the weights, then torch.onnx.export(module, (x,), "
-    "'{stem}.onnx')",
-    ".pt2": "torch.onnx.export(torch.export.load('{name}'), f='{stem}.onnx')",
-}
-_KNOWN = "Ultralytics checkpoints (.pt), ONNX (.onnx), Keras 2 HDF5 (.h5, .hdf5)"
+_CORE_ML: Final = (".mlmodel", ".mlpackage", ".mlmodelc")
+_KNOWN: Final = (
+    "PyTorch (.pt, .pth, .th, .pt2, TorchScript), Ultralytics (.pt), ONNX (.onnx), "
+    "Keras (.h5, .hdf5, .keras), TensorFlow (SavedModel folder, frozen .pb), TFLite (.tflite)"
+)
 
 
 def find_source(path: Path) -> tuple[str, Source]:
@@ -36,37 +43,54 @@ def find_source(path: Path) -> tuple[str, Source]:
 
     Raises:
         InvalidInput: missing, empty, a Git-LFS pointer, or not what its name says.
-        Unsupported: a folder or a format that is not read; the message says what to type instead.
+        Unsupported: a format that is not read; the message says what to type instead.
     """
-    head = _head(path)
-    suffix = path.suffix.lower()
-    names = _BY_SUFFIX.get(suffix) or _by_magic(head)
-    if suffix in _NEXT_STEP:
-        raise _unknown(path)
-    for name in SOURCES:
-        if name not in names:
+    names = _folder(path) if path.is_dir() else _file(path)
+    for name in names:
+        if name not in SOURCES:
             continue
         source = SOURCES.load(name)
         if source.recognises(path):
             return name, source
-    if suffix in _BY_SUFFIX:
-        raise InvalidInput(
-            f"{path.name} is not the kind of file its name says",
-            found=f"it begins with {head[:8]!r}",
-            next_step="it is truncated or damaged: copy, download or export it again",
+    raise InvalidInput(
+        f"{path.name} is not the kind of file its name says",
+        found=f"it begins with {_head(path)[:8]!r}" if path.is_file() else "",
+        next_step="it is truncated or damaged: copy, download or export it again",
+    )
+
+
+def _folder(path: Path) -> tuple[str, ...]:
+    if (path / "saved_model.pb").is_file():
+        return ("saved_model",)
+    if path.suffix.lower() in _CORE_ML:
+        raise _core_ml(path)
+    raise Unsupported(
+        f"{path.name} is a folder, not a model file",
+        found="no saved_model.pb in it",
+        next_step=f"name the file itself; known: {_KNOWN}",
+    )
+
+
+def _file(path: Path) -> tuple[str, ...]:
+    head, suffix = _head(path), path.suffix.lower()
+    if path.name == "saved_model.pb":
+        raise Unsupported(
+            "saved_model.pb is a part of a SavedModel",
+            next_step=f"name its folder: {path.absolute().parent.name}",
         )
-    raise _unknown(path)
+    if suffix in _CORE_ML:
+        raise _core_ml(path)
+    names = _BY_SUFFIX.get(suffix) or _by_magic(head, path)
+    if not names:
+        raise Unsupported(
+            f"{path.name} is of a format that is not read",
+            found=suffix or "a file name without an ending",
+            next_step=f"known: {_KNOWN}",
+        )
+    return names
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
-        raise Unsupported(
-            f"{path.name} is a folder, not a model file",
-            found="SavedModel" if (path / "saved_model.pb").is_file() else "no known model format",
-            next_step=f"python -m tf2onnx.convert --saved-model {path.name} --output model.onnx"
-            if (path / "saved_model.pb").is_file()
-            else f"name the file itself; known: {_KNOWN}",
-        )
     if not path.exists():
         raise InvalidInput(f"there is no file {path.name}", next_step="check the path of the model")
     try:
@@ -88,17 +112,19 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _by_magic(head: bytes) -> tuple[str, ...]:
+def _by_magic(head: bytes, path: Path) -> tuple[str, ...]:
     if head.startswith(_HDF5):
         return ("keras_h5",)
-    return ("ultralytics",) if head.startswith(_ZIP) else ()
+    if head[4:8] == b"TFL3":
+        return ("tflite",)
+    if head.startswith(_ZIP) and zipfile.is_zipfile(path):
+        return ("keras", *_TORCH)
+    return _TORCH if head.startswith(_ZIP) else ()
 
 
-def _unknown(path: Path) -> Unsupported:
-    line = _NEXT_STEP.get(path.suffix.lower(), "")
-    known = f"known: {_KNOWN}"
+def _core_ml(path: Path) -> Unsupported:
     return Unsupported(
-        f"{path.name} is of a format that is not read",
-        found=path.suffix or "a file name without an ending",
-        next_step=f"{line.format(name=path.name, stem=path.stem)}; {known}" if line else known,
+        f"{path.name} is a Core ML model, which is a target and not a source",
+        found="nothing on this machine runs it, so no conversion of it could be proved",
+        next_step="give the model it was made from (PyTorch, Keras, TensorFlow, ONNX or TFLite)",
     )

@@ -10,7 +10,19 @@ from phoneproof.core.binding import Anchors, Binding, Layout, OutputBinding
 from phoneproof.core.contract import Contract, Task
 from phoneproof.core.tensors import TensorSpec
 
-SourceFormat = Literal["ultralytics", "onnx", "keras_h5", "module"]
+SourceFormat = Literal[
+    "ultralytics",
+    "state_dict",
+    "torch_export",
+    "torchscript",
+    "onnx",
+    "keras_h5",
+    "keras",
+    "saved_model",
+    "frozen_graph",
+    "tflite",
+    "module",
+]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +74,8 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     layout: of the image input. size: [height, width], null where the file leaves it open.
     preset: the geometry and values preset the family implies ("" where nothing implies one).
     labels: class names found in the file, in index order.
+    quantised: whether the source computes with integers. Its hub is the dequantised float
+    program, which is held to a quantised step's limits against the source's own outputs.
     """
 
     format: SourceFormat
@@ -76,6 +90,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     head: Head | None
     preset: str = ""
     labels: tuple[str | None, ...] = ()
+    quantised: bool = False
     evidence: Evidence
     findings: tuple[Finding, ...] = ()
     hazards: tuple[Hazard, ...] = ()

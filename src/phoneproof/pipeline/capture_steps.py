@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from phoneproof.capture.base import Source
 from phoneproof.core.binding import Binding
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Contract, Size
@@ -34,6 +35,12 @@ class FileSource:
     def name(self) -> str:
         """The file's name, without its folder."""
         return self.path.name
+
+    def reader(self) -> Source:
+        """The reader of the file's format."""
+        from phoneproof.capture.base import SOURCES
+
+        return SOURCES.load(self.format)
 
     def identity(self) -> tuple[str, str]:
         """What results depend on: the reader and the bytes, not the place."""
@@ -67,10 +74,8 @@ class InspectStep:
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``inspection.json``."""
-        from phoneproof.capture.base import SOURCES
-
         del progress
-        inspection = SOURCES.load(self.source.format).inspect(self.source.path)
+        inspection = self.source.reader().inspect(self.source.path)
         (output / "inspection.json").write_bytes(pretty_bytes(inspection))
 
 
@@ -106,13 +111,12 @@ class HubStep:
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write the hub program and who made it."""
-        from phoneproof.capture.base import SOURCES
         from phoneproof.capture.hub import hub_tensors
         from phoneproof.core.artifact import file_sha256
         from phoneproof.runtimes.backends.hub import output_shapes, save_hub
 
         del progress
-        importers = SOURCES.load(self.source.format).importers(
+        importers = self.source.reader().importers(
             self.source.path, size=self.size, batch=self.batch
         )
         name, export = importers[self.importer]
@@ -157,11 +161,10 @@ class BaselineStep:
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``predictions/`` and ``runtime.json``."""
-        from phoneproof.capture.base import SOURCES
         from phoneproof.capture.hub import fitted_to_source
 
         height, width = self.contract.image.size
-        session = SOURCES.load(self.source.format).open(
+        session = self.source.reader().open(
             self.source.path, size=(height, width), batch=self.binding.batch
         )
         write_run(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from phoneproof.capture.infer import hub_binding
 from phoneproof.capture.sources import find_source
-from phoneproof.core.artifact import file_sha256
+from phoneproof.core.artifact import file_sha256, tree_sha256
 from phoneproof.core.binding import Format
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Contract
@@ -34,7 +34,7 @@ def locate(path: Path) -> FileSource:
         InvalidInput: missing, empty, a Git-LFS pointer. Unsupported: of no known kind.
     """
     name, _ = find_source(path)
-    return FileSource(path=path.absolute(), format=name, sha256=file_sha256(path))
+    return FileSource(path=path.absolute(), format=name, sha256=tree_sha256(path))
 
 
 def inspect_source(workshop: Workshop, source: FileSource) -> Inspection:
