@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from phoneproof.capture.backends.torch_files.checkpoint import read_checkpoint
 from phoneproof.capture.backends.ultralytics.architecture import parse_architecture
-from phoneproof.capture.backends.ultralytics.checkpoint import read_checkpoint
 from phoneproof.capture.backends.ultralytics.description import head_of, namespace
 from phoneproof.capture.backends.ultralytics.model_record import find_model
 from phoneproof.capture.backends.ultralytics.modules import Network

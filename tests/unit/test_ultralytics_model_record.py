@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from phoneproof.capture.backends.torch_files.checkpoint import Checkpoint
+from phoneproof.capture.backends.torch_files.records import (
+    GlobalName,
+    Record,
+    StorageRef,
+    TensorRef,
+)
 from phoneproof.capture.backends.ultralytics.architecture import parse_architecture
-from phoneproof.capture.backends.ultralytics.checkpoint import Checkpoint
 from phoneproof.capture.backends.ultralytics.description import Description
 from phoneproof.capture.backends.ultralytics.evidence import (
     evidence_of,
@@ -17,12 +23,6 @@ from phoneproof.capture.backends.ultralytics.evidence import (
     labels_of,
 )
 from phoneproof.capture.backends.ultralytics.model_record import find_model
-from phoneproof.capture.backends.ultralytics.records import (
-    GlobalName,
-    Record,
-    StorageRef,
-    TensorRef,
-)
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.core.json_format import canonical_bytes
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from phoneproof.capture.backends.torch_files.records import number, shown, text_keys
 from phoneproof.capture.backends.ultralytics.literals import (
     NAME,
     Argument,
@@ -21,7 +22,6 @@ from phoneproof.capture.backends.ultralytics.literals import (
     module_name,
     refuse,
 )
-from phoneproof.capture.backends.ultralytics.records import number, shown, text_keys
 from phoneproof.core.errors import Unsupported
 
 REG_MAX = 16

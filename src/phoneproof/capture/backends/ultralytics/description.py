@@ -7,25 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from phoneproof.capture.backends.torch_files.checkpoint import Checkpoint, read_checkpoint
+from phoneproof.capture.backends.torch_files.records import (
+    Record,
+    TensorDType,
+    TensorRef,
+    printable,
+    text_keys,
+)
 from phoneproof.capture.backends.ultralytics.architecture import (
     Architecture,
     ClassifyLayer,
     DetectLayer,
     parse_architecture,
 )
-from phoneproof.capture.backends.ultralytics.checkpoint import Checkpoint, read_checkpoint
 from phoneproof.capture.backends.ultralytics.model_record import (
     TASKS,
     ModelRecord,
     export_line,
     find_model,
-)
-from phoneproof.capture.backends.ultralytics.records import (
-    Record,
-    TensorDType,
-    TensorRef,
-    printable,
-    text_keys,
 )
 from phoneproof.core.binding import Box, OutputBinding
 from phoneproof.core.capture import Head

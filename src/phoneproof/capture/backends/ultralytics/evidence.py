@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from phoneproof.capture.backends.torch_files.records import Record, number
 from phoneproof.capture.backends.ultralytics.architecture import DetectLayer
 from phoneproof.capture.backends.ultralytics.description import (
     Description,
     namespace,
     small_floats,
 )
-from phoneproof.capture.backends.ultralytics.records import Record, number
 from phoneproof.core.capture import Evidence, Finding, Hazard
 
 DEFAULT_SIZE = 640

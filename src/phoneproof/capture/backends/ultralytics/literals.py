@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NoReturn
 
-from phoneproof.capture.backends.ultralytics.records import shown
+from phoneproof.capture.backends.torch_files.records import shown
 from phoneproof.core.errors import InvalidInput
 
 Argument = int | float | bool | str | None

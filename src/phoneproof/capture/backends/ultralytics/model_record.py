@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from phoneproof.capture.backends.ultralytics.checkpoint import Checkpoint
-from phoneproof.capture.backends.ultralytics.records import (
+from phoneproof.capture.backends.torch_files.checkpoint import Checkpoint
+from phoneproof.capture.backends.torch_files.records import (
     Record,
     TensorRef,
     printable,

@@ -7,13 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from phoneproof.capture.backends.ultralytics.architecture import (
-    Architecture,
-    DetectLayer,
-)
-from phoneproof.capture.backends.ultralytics.description import ACTIVATIONS, Description
-from phoneproof.capture.backends.ultralytics.modules import Network
-from phoneproof.capture.backends.ultralytics.records import (
+from phoneproof.capture.backends.torch_files.records import (
     Record,
     StorageRef,
     TensorRef,
@@ -21,6 +15,12 @@ from phoneproof.capture.backends.ultralytics.records import (
     printable,
     shown,
 )
+from phoneproof.capture.backends.ultralytics.architecture import (
+    Architecture,
+    DetectLayer,
+)
+from phoneproof.capture.backends.ultralytics.description import ACTIVATIONS, Description
+from phoneproof.capture.backends.ultralytics.modules import Network
 from phoneproof.core.errors import ConfigError, InvalidInput
 
 _SETTINGS: Mapping[type[nn.Module], tuple[str, ...]] = {

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from phoneproof.capture.backends.ultralytics.records import (
+from phoneproof.capture.backends.torch_files.records import (
     ITEM_BYTES,
     StorageRef,
     printable,
 )
-from phoneproof.capture.backends.ultralytics.unpickle import read_pickle
+from phoneproof.capture.backends.torch_files.unpickle import read_pickle
 from phoneproof.core.errors import InvalidInput, Unsupported
 
 MAX_PICKLE_BYTES = 64 << 20

@@ -11,7 +11,7 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import NoReturn, TypeVar, cast
 
-from phoneproof.capture.backends.ultralytics.records import (
+from phoneproof.capture.backends.torch_files.records import (
     GlobalName,
     Record,
     StorageRef,

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phoneproof.capture.backends.ultralytics.records import (
+from phoneproof.capture.backends.torch_files.records import (
     GlobalName,
     Record,
     StorageRef,
@@ -23,7 +23,7 @@ from phoneproof.capture.backends.ultralytics.records import (
     number,
     shown,
 )
-from phoneproof.capture.backends.ultralytics.unpickle import read_pickle
+from phoneproof.capture.backends.torch_files.unpickle import read_pickle
 from phoneproof.core.errors import InvalidInput
 
 
@@ -152,7 +152,7 @@ def test_nested_tuples_as_keys_do_not_take_exponential_time() -> None:
 
 
 def test_a_long_chain_of_operations_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("phoneproof.capture.backends.ultralytics.unpickle.MAX_OPCODES", 100)
+    monkeypatch.setattr("phoneproof.capture.backends.torch_files.unpickle.MAX_OPCODES", 100)
     with pytest.raises(InvalidInput) as error:
         read_pickle(b"\x80\x02]" + b"0]" * 100 + b".")
     assert "100 operations" in error.value.found

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from phoneproof.capture.backends.ultralytics.checkpoint import Checkpoint, read_checkpoint
-from phoneproof.capture.backends.ultralytics.records import StorageRef
+from phoneproof.capture.backends.torch_files.checkpoint import Checkpoint, read_checkpoint
+from phoneproof.capture.backends.torch_files.records import StorageRef
 from phoneproof.core.errors import InvalidInput, PhoneproofError, Unsupported
 from tests.assets import asset
 

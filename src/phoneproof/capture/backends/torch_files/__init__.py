@@ -1,0 +1,1 @@
+"""What torch writes, read without unpickling it: archives, legacy files, state dicts, programs."""
