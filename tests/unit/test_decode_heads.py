@@ -19,7 +19,6 @@ from phoneproof.core.binding import (
     GridAnchors,
     InputBinding,
     OutputBinding,
-    PriorAnchors,
     Quant,
     Role,
     YoloAnchors,
@@ -171,12 +170,6 @@ def test_a_runaway_exponent_gives_infinities_and_no_warning() -> None:
 def test_pairs_outside_the_table_are_refused(box: Box, anchors: Anchors | None) -> None:
     with pytest.raises(InvalidInput, match="no meaning"):
         heads_of([[0, 0, 1, 1]] * 10, box, anchors)
-
-
-def test_priors_are_unsupported() -> None:
-    priors = PriorAnchors(file="priors.f32", sha256="0")
-    with pytest.raises(Unsupported, match="priors"):
-        heads_of([[0, 0, 1, 1]], Box(format="ssd"), priors)
 
 
 def test_a_grid_of_another_size_is_refused() -> None:

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from phoneproof.core.artifact import Artifact, Lineage, file_sha256, tree_bytes, tree_sha256
-from phoneproof.core.binding import PriorAnchors
 from phoneproof.core.errors import InvalidInput, StorageError, VerificationFailed
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.package import bundle as bundle_module
@@ -330,27 +329,6 @@ def test_something_that_is_not_a_bundle_is_not_replaced(
         write_bundle(destination, contents)
     assert destination.exists()
     shutil.rmtree(destination) if kind == "folder" else destination.unlink()
-
-
-def test_prior_anchors_travel_with_their_artifact(tmp_path: Path) -> None:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    contents = contents_in(folder)
-    (folder / "priors.f32").write_bytes(bytes(64))
-    artifact, path = contents.artifacts[0]
-    anchors = PriorAnchors(file="priors.f32", sha256=file_sha256(folder / "priors.f32"))
-    binding = msgspec.structs.replace(artifact.binding, anchors=anchors)
-    changed = msgspec.structs.replace(artifact, binding=binding)
-    pairs = ((changed, path), *contents.artifacts[1:])
-    destination = tmp_path / NAME
-    write_bundle(
-        destination,
-        BundleContents(contract=contents.contract, report=contents.report, artifacts=pairs),
-    )
-    assert (destination / "artifacts/priors.f32").read_bytes() == bytes(64)
-    (destination / "artifacts/priors.f32").write_bytes(bytes(63) + b"\1")
-    with pytest.raises(VerificationFailed, match=r"altered: artifacts/priors\.f32"):
-        read_bundle(destination)
 
 
 def test_a_place_is_refused_before_the_work(

@@ -13,7 +13,12 @@ yolo_anchor    cxcywh    ``(2t - .5 + cell) * stride``, sides ``(2t)^2 * wh`` (Y
 priors         ssd       ``prior + t * variance * side``, sides ``exp(t * variance) * side``
 =============  ========  =====================================================================
 
-Grid anchors are ordered by stride, then row, then column.
+Anchors are ordered by level (stride), then anchor shape, row, column; priors by level, then row,
+column, anchor shape, as the codes that make them list them.
+
+A file that suppresses by itself (`nms_in_file`) may give each detection the number of its class
+(role ``classes``) and one score instead of a row of scores, and how many detections count (role
+``count``). The six columns of an end-to-end export are three roles that slice one tensor.
 """
 
 from __future__ import annotations
@@ -47,7 +52,6 @@ Role = Literal[
     "objectness",
     "classes",
     "count",
-    "detections",
     "dfl",
     "keypoints",
     "heatmap",
@@ -66,11 +70,17 @@ class Quant(SchemaType, frozen=True, kw_only=True):
 
 
 class Box(SchemaType, frozen=True, kw_only=True):
-    """How four numbers mean a rectangle (see the table above)."""
+    """How four numbers mean a rectangle (see the table above).
+
+    order: "yx" where each pair of `cxcywh`, `ltrb` or `ssd` is the other way round (cy, cx, h,
+    w); corners say so by their format (`yxyx`). variances: of x, y, width and height, whatever
+    the order; null is four times 1.
+    """
 
     format: Literal["xyxy", "yxyx", "cxcywh", "ltrb", "ssd"]
     units: Literal["pixels", "fraction", "stride"] = "pixels"
     variances: tuple[float, float, float, float] | None = None
+    order: Literal["xy", "yx"] = "xy"
 
 
 class GridAnchors(SchemaType, frozen=True, kw_only=True, tag_field="kind", tag="grid"):
@@ -88,10 +98,14 @@ class YoloAnchors(SchemaType, frozen=True, kw_only=True, tag_field="kind", tag="
 
 
 class PriorAnchors(SchemaType, frozen=True, kw_only=True, tag_field="kind", tag="priors"):
-    """SSD priors in a file of little-endian float32 rows cx, cy, w, h (fractions)."""
+    """SSD priors, inline: a binding inside a model file has no file beside it.
 
-    file: str
-    sha256: str
+    data: base64 (RFC 4648, padded) of `count` rows cx, cy, w, h, little-endian float32, in the
+    units of the boxes (`fraction`, rarely `pixels`). `phoneproof.decode.priors` packs and reads.
+    """
+
+    count: int
+    data: str
 
 
 Anchors = GridAnchors | YoloAnchors | PriorAnchors
@@ -113,7 +127,10 @@ class OutputBinding(SchemaType, frozen=True, kw_only=True):
     """One role carried by one output tensor or by a slice of it.
 
     `slice` is [first, end) along the `coord`, `class` or `channel` axis. Several roles may share
-    a tensor.
+    a tensor. packed: how many anchors of a cell lie one after the other along that axis (YOLOv5's
+    3 * (5 + C) channels); `slice` is then within the values of one. class_offset: for `classes`,
+    what is added to the file's number to get the label's index (1 where label 0 is background
+    that the file does not count).
     """
 
     tensor: str
@@ -122,6 +139,8 @@ class OutputBinding(SchemaType, frozen=True, kw_only=True):
     axes: tuple[Axis, ...] = ()
     level: int | None = None
     slice: tuple[int, int] | None = None
+    packed: int = 1
+    class_offset: int = 0
     dtype: DType = "float32"
     quant: Quant | None = None
     activation: Activation = "none"

@@ -12,7 +12,6 @@ from typing import TypeVar
 import msgspec
 
 from phoneproof.core.artifact import Artifact, file_sha256, tree_bytes, tree_sha256
-from phoneproof.core.binding import PriorAnchors
 from phoneproof.core.contract import Contract
 from phoneproof.core.errors import (
     STORAGE_STEPS,
@@ -134,9 +133,6 @@ def _copy_artifact(folder: Path, artifact: Artifact, source: Path) -> None:
         )
     beside = target.with_name(target.name + BINDING_SUFFIX)
     beside.write_bytes(pretty_bytes(artifact.binding))
-    if isinstance(artifact.binding.anchors, PriorAnchors):
-        name = artifact.binding.anchors.file
-        shutil.copyfile(source.parent / name, target.parent / name)
 
 
 def _copy(source: Path, target: Path) -> None:
