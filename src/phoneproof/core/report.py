@@ -11,6 +11,7 @@ from typing import Literal
 from phoneproof.core.binding import Format, Precision
 from phoneproof.core.capture import Capture, Hazard
 from phoneproof.core.check import Check, Split, Verdict
+from phoneproof.core.preflight import Preflight, RecordedMetric
 from phoneproof.core.schema import SchemaType
 
 
@@ -67,6 +68,18 @@ class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     limits: tuple[tuple[str, float | str | None], ...] = ()
 
 
+class RefusedImporter(SchemaType, frozen=True, kw_only=True):
+    """A way to the hub program that lost: what was measured of it, or why it gave none.
+
+    importer: its name. reason: the error's words; empty where it was measured. checks: its hub
+    against the source.
+    """
+
+    importer: str
+    reason: str = ""
+    checks: tuple[Check, ...] = ()
+
+
 class SplitReport(SchemaType, frozen=True, kw_only=True):
     """One split: its number of images and the hash that checks refer to."""
 
@@ -90,9 +103,11 @@ class Report(SchemaType, frozen=True, kw_only=True):
     """A whole build. verdict: of the worst requested artifact, or of the capture gate.
 
     undecided: what the user wants done with undecided checks. created: ISO 8601, UTC; null where
-    times are left out. gate: the checks of the hub against the source. hazards: of the source,
-    the steps and the images. seconds: wall time; peak_rss_bytes: of the largest step's
-    process.
+    times are left out. source: what the source's own outputs reach on the labels. gate: the
+    checks of the hub against the source; refused_importers: the ways to a hub that were tried
+    before. hazards: of the source, the steps and the images. preflight:
+    production images, where given; recorded: metrics that came with the source, measured again. seconds: wall time; peak_rss_bytes:
+    of the largest step's process.
     """
 
     schema: Literal["phoneproof.report/1"] = "phoneproof.report/1"
@@ -103,10 +118,14 @@ class Report(SchemaType, frozen=True, kw_only=True):
     version: str
     created: str | None = None
     capture: Capture
+    source: tuple[Check, ...] = ()
     gate: tuple[Check, ...]
+    refused_importers: tuple[RefusedImporter, ...] = ()
     artifacts: tuple[ArtifactReport, ...] = ()
     datasets: tuple[DatasetReport, ...] = ()
     tools: tuple[tuple[str, str], ...] = ()
     hazards: tuple[Hazard, ...] = ()
+    preflight: Preflight | None = None
+    recorded: tuple[RecordedMetric, ...] = ()
     seconds: float = 0.0
     peak_rss_bytes: int = 0

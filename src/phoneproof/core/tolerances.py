@@ -26,6 +26,16 @@ HUB_RELATIVE: Final = 1e-4
 """The capture gate: hub against source runtime, both float32, relative to the output's largest
 magnitude."""
 
+DEQUANTISED_SNR_DB: Final = 6.0
+DEQUANTISED_AGREEMENT: Final = 0.8
+"""The capture gate of a quantised source: its float program never gives the integers' outputs, but
+rounding stays below half of the signal, and four of five results are the same; a wrong layer leaves
+neither."""
+
+DEQUANTISED_BOX_PIXELS: Final = 16.0
+"""A box in 8 bits over 640 pixels moves in steps of 2.5; a corner goes through several layers of
+such rounding."""
+
 REFERENCE_PIXELS: Final = 1e-3
 REFERENCE_SCORES: Final = 1e-4
 """Recorded outputs of the original framework against our re-implementation."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,18 @@ from phoneproof.core.events import Listener, silence
 from phoneproof.core.report import Report
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.config_types import Config, TargetName
-from phoneproof.pipeline.gate import GateResult, make_hub, pass_gate, start_baseline
+from phoneproof.pipeline.gate import (
+    GateResult,
+    Hub,
+    make_hub,
+    pass_gate,
+    start_artifact_baseline,
+    start_baseline,
+)
 from phoneproof.pipeline.prepare import prepare
 from phoneproof.pipeline.request import BuildRequest
 from phoneproof.pipeline.shipping import ship
+from phoneproof.pipeline.step import StepResult
 from phoneproof.pipeline.workshop import Workshop, open_workshop
 
 
@@ -69,14 +78,23 @@ def _make(
 ) -> tuple[GateResult, tuple[JudgedArtifact, ...]]:
     baseline = start_baseline(request, workshop)
     hub = make_hub(request, workshop, 0)
-    chain = ArtifactChain(request=request, workshop=workshop, hub=hub, baseline=baseline)
     # Conversion begins before the gate has spoken: it nearly always passes, and where it does
     # not, the artifacts of a refused hub are never looked at.
-    futures = chain.start()
+    futures = _start_artifacts(request, workshop, hub, baseline)
     gate = pass_gate(request, workshop, hub, baseline)
+    if gate.hub is not hub or not gate.passed:
+        for future in futures:
+            future.cancel()
     if not gate.passed:
         return gate, ()
     if gate.hub is not hub:
-        chain = ArtifactChain(request=request, workshop=workshop, hub=gate.hub, baseline=baseline)
-        futures = chain.start()
+        futures = _start_artifacts(request, workshop, gate.hub, baseline)
     return gate, tuple(future.result() for future in futures)
+
+
+def _start_artifacts(
+    request: BuildRequest, workshop: Workshop, hub: Hub, baseline: Future[StepResult]
+) -> tuple[Future[JudgedArtifact], ...]:
+    compared_with = start_artifact_baseline(request, workshop, hub, baseline)
+    chain = ArtifactChain(request=request, workshop=workshop, hub=hub, baseline=compared_with)
+    return chain.start()

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from phoneproof.capture.base import Source
+from phoneproof.capture.base import HubExport, Source
 from phoneproof.core.binding import Binding
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Contract, Size
 from phoneproof.core.dataset import ImageSet
+from phoneproof.core.errors import ConversionFailed, Unsupported
 from phoneproof.core.events import Progress
 from phoneproof.core.json_format import pretty_bytes
+from phoneproof.core.report import RefusedImporter
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.pipeline.prediction import RAW_BUDGET_BYTES, raw_image_count, write_run
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 HUB_FILE = "hub.pt2"
 HUB_INFO = "hub.json"
@@ -80,17 +86,26 @@ class InspectStep:
 
 
 class HubInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Which importer made the hub, which there are, and the outputs the program has."""
+    """Which importer made the hub, and the outputs the program has.
+
+    place: the importer's place among all, from 0. remaining: how many come after it. failed: those
+    before it, from the one that was asked for on, that gave no program.
+    """
 
     importer: str
-    importers: tuple[str, ...]
+    place: int = 0
+    remaining: int = 0
+    failed: tuple[RefusedImporter, ...] = ()
     outputs: tuple[TensorSpec, ...]
     sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubStep:
-    """Export the source with one of its importers -> ``hub.pt2`` and ``hub.json``."""
+    """Export the source -> ``hub.pt2`` and ``hub.json``.
+
+    importer: the place of the first importer to try; where it cannot, the next ones are tried.
+    """
 
     source: FileSource
     inspection: Inspection
@@ -119,8 +134,9 @@ class HubStep:
         importers = self.source.reader().importers(
             self.source.path, size=self.size, batch=self.batch
         )
-        name, export = importers[self.importer]
-        program = export()
+        if self.importer >= len(importers):
+            raise ConversionFailed(f"{self.source.name} has no further importer")
+        place, program, failed = _first_program(importers, self.importer)
         inputs, outputs = hub_tensors(
             self.inspection,
             size=self.size,
@@ -129,12 +145,30 @@ class HubStep:
         )
         save_hub(program, output / HUB_FILE, inputs, outputs)
         info = HubInfo(
-            importer=name,
-            importers=tuple(other for other, _ in importers),
+            importer=importers[place][0],
+            place=place,
+            remaining=len(importers) - place - 1,
+            failed=failed,
             outputs=outputs,
             sha256=file_sha256(output / HUB_FILE),
         )
         (output / HUB_INFO).write_bytes(pretty_bytes(info))
+
+
+def _first_program(
+    importers: tuple[tuple[str, HubExport], ...], first: int
+) -> tuple[int, ExportedProgram, tuple[RefusedImporter, ...]]:
+    """The first importer that gives a program, and those before it that did not."""
+    failed: list[RefusedImporter] = []
+    for place, (name, export) in enumerate(importers[first:], start=first):
+        try:
+            return place, export(), tuple(failed)
+        except (ConversionFailed, Unsupported) as error:
+            if place == len(importers) - 1:
+                raise
+            reason = f"{error.failed}: {error.found}" if error.found else error.failed
+            failed.append(RefusedImporter(importer=name, reason=reason))
+    raise AssertionError("unreachable: the last importer returns or raises")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The capture gate: the hub program must equal the source's own runtime, on real images.
 
 Importers compete: they are tried in order and the first whose hub passes wins; the refused ones
-stay in the report with what was measured of them.
+stay in the report with what was measured of them. A quantised source has a float hub, which is
+held to what rounding explains; afterwards that hub is the baseline of every artifact.
 """
 
 from __future__ import annotations
@@ -14,19 +15,26 @@ import msgspec
 
 from phoneproof.capture.hub import with_shapes
 from phoneproof.core.binding import Binding
-from phoneproof.core.check import Check, artifact_verdict
+from phoneproof.core.check import Check
+from phoneproof.core.errors import ConversionFailed, PhoneproofError
 from phoneproof.core.json_format import parse
+from phoneproof.core.report import RefusedImporter
 from phoneproof.pipeline.artifact_steps import PredictStep
 from phoneproof.pipeline.capture_steps import HUB_FILE, HUB_INFO, HubInfo
 from phoneproof.pipeline.judge_steps import MeasureStep, measured
 from phoneproof.pipeline.request import BuildRequest
 from phoneproof.pipeline.step import StepResult
 from phoneproof.pipeline.workshop import Workshop
+from phoneproof.verify.limits import DEQUANTISED_LIMITS, Limits
+from phoneproof.verify.verdicts import accepted
+
+_ON_LABELS = ("top1", "top5", "map50", "map50_95")
+"""What a model reaches by itself, as opposed to what it lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hub:
-    """One importer's hub program: its file, binding, and whether the source agrees with it."""
+    """One importer's hub program: its file, its record and its binding."""
 
     path: Path
     info: HubInfo
@@ -35,17 +43,26 @@ class Hub:
 
 @dataclass(frozen=True, kw_only=True)
 class GateResult:
-    """The hub that won (or the last one tried) with its checks, and those that were refused."""
+    """The hub that won (or the last one tried) with its checks, and those that were refused.
+
+    baseline: the run that artifacts are compared with. source: what the source's own outputs
+    reach on the labels.
+    """
 
     hub: Hub
     baseline: Path
     checks: tuple[Check, ...]
-    refused: tuple[tuple[str, tuple[Check, ...]], ...]
+    passed: bool
+    source: tuple[Check, ...] = ()
+    refused: tuple[RefusedImporter, ...] = ()
 
-    @property
-    def passed(self) -> bool:
-        """Whether the hub equals the source."""
-        return artifact_verdict(self.checks) == "pass"
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    hub: Hub
+    run: Path
+    checks: tuple[Check, ...]
+    passed: bool
 
 
 def start_baseline(request: BuildRequest, workshop: Workshop) -> Future[StepResult]:
@@ -60,7 +77,63 @@ def start_baseline(request: BuildRequest, workshop: Workshop) -> Future[StepResu
 
 
 def make_hub(request: BuildRequest, workshop: Workshop, importer: int) -> Hub:
-    """Export the source with one importer."""
+    """Export the source with the importer at that place, or the first after it that can.
+
+    Raises:
+        PhoneproofError: what the last importer raised.
+    """
+    try:
+        return _exported(request, workshop, importer)
+    except ConversionFailed as error:
+        # Soft failures are passed over inside the step. What arrives here ended the whole process:
+        # the importers after it still deserve their turn.
+        try:
+            later = _exported(request, workshop, importer + 1)
+        except PhoneproofError:
+            raise error from None
+        lost = RefusedImporter(importer=f"importer {importer + 1}", reason=error.failed)
+        info = msgspec.structs.replace(later.info, failed=(lost, *later.info.failed))
+        return Hub(path=later.path, info=info, binding=later.binding)
+
+
+def pass_gate(
+    request: BuildRequest, workshop: Workshop, first: Hub, baseline: Future[StepResult]
+) -> GateResult:
+    """Try importers from `first` on until one passes."""
+    folder = baseline.result().folder
+    refused = list(first.info.failed)
+    judged = _judge(request, workshop, first, folder)
+    while not judged.passed and judged.hub.info.remaining:
+        info = judged.hub.info
+        refused.append(RefusedImporter(importer=info.importer, checks=judged.checks))
+        try:
+            hub = make_hub(request, workshop, info.place + 1)
+        except PhoneproofError as error:
+            refused.pop()
+            refused.append(RefusedImporter(importer="the importers after it", reason=error.failed))
+            break
+        refused += hub.info.failed
+        judged = _judge(request, workshop, hub, folder)
+    return GateResult(
+        hub=judged.hub,
+        baseline=judged.run if request.inspection.quantised else folder,
+        checks=judged.checks,
+        passed=judged.passed,
+        source=_on_labels(request, workshop, folder),
+        refused=tuple(refused),
+    )
+
+
+def start_artifact_baseline(
+    request: BuildRequest, workshop: Workshop, hub: Hub, baseline: Future[StepResult]
+) -> Future[StepResult]:
+    """The run that artifacts of `hub` are compared with: the source's, or a float program's."""
+    if not request.inspection.quantised:
+        return baseline
+    return workshop.start(_hub_run(request, hub))
+
+
+def _exported(request: BuildRequest, workshop: Workshop, importer: int) -> Hub:
     result = workshop.cache.result(
         request.source.hub_step(
             inspection=request.inspection,
@@ -78,47 +151,50 @@ def make_hub(request: BuildRequest, workshop: Workshop, importer: int) -> Hub:
     )
 
 
-def judge_hub(
-    request: BuildRequest, workshop: Workshop, hub: Hub, baseline: Path
-) -> tuple[Check, ...]:
+def _hub_run(request: BuildRequest, hub: Hub) -> PredictStep:
+    return PredictStep(
+        label="hub",
+        format="hub",
+        path=hub.path,
+        sha256=hub.info.sha256,
+        contract=request.contract,
+        binding=hub.binding,
+        images=request.images,
+    )
+
+
+def _judge(request: BuildRequest, workshop: Workshop, hub: Hub, baseline: Path) -> _Judged:
     """Run the hub on the evaluation images and compare it with the baseline."""
-    run = workshop.cache.result(
-        PredictStep(
-            label="hub",
-            format="hub",
-            path=hub.path,
-            sha256=hub.info.sha256,
-            contract=request.contract,
-            binding=hub.binding,
-            images=request.images,
-        )
-    )
-    result = workshop.cache.result(
-        MeasureStep(
-            label="hub",
-            baseline=baseline,
-            candidate=run.folder,
-            images=request.images,
-            contract=request.contract,
-            precision="float32",
-            limits=request.limits_for("float32"),
-            is_hub=True,
-        )
-    )
-    return measured(result.folder).checks
+    run = workshop.cache.result(_hub_run(request, hub))
+    quantised = request.inspection.quantised
+    limits = DEQUANTISED_LIMITS if quantised else request.limits_for("float32")
+    checks = measured(
+        workshop.cache.result(
+            _comparison(request, baseline, run.folder, limits, is_hub=not quantised)
+        ).folder
+    ).checks
+    return _Judged(hub=hub, run=run.folder, checks=checks, passed=accepted(checks, limits))
 
 
-def pass_gate(
-    request: BuildRequest, workshop: Workshop, first: Hub, baseline: Future[StepResult]
-) -> GateResult:
-    """Try importers from `first` on until one passes."""
-    folder = baseline.result().folder
-    hub, refused = first, []
-    checks = judge_hub(request, workshop, hub, folder)
-    for importer in range(1, len(first.info.importers)):
-        if artifact_verdict(checks) == "pass":
-            break
-        refused.append((hub.info.importer, checks))
-        hub = make_hub(request, workshop, importer)
-        checks = judge_hub(request, workshop, hub, folder)
-    return GateResult(hub=hub, baseline=folder, checks=checks, refused=tuple(refused))
+def _comparison(
+    request: BuildRequest, baseline: Path, candidate: Path, limits: Limits, *, is_hub: bool
+) -> MeasureStep:
+    return MeasureStep(
+        label="hub" if baseline != candidate else "source",
+        baseline=baseline,
+        candidate=candidate,
+        images=request.images,
+        contract=request.contract,
+        precision="static_wi8_ai8" if request.inspection.quantised else "float32",
+        limits=limits,
+        is_hub=is_hub,
+    )
+
+
+def _on_labels(request: BuildRequest, workshop: Workshop, baseline: Path) -> tuple[Check, ...]:
+    """The source's own metrics: itself against itself, of which only these say anything."""
+    if not request.images.labelled:
+        return ()
+    step = _comparison(request, baseline, baseline, Limits(), is_hub=False)
+    checks = measured(workshop.cache.result(step).folder).checks
+    return tuple(check for check in checks if check.name in _ON_LABELS)

@@ -42,7 +42,6 @@ class LiveHubStep:
         save_hub(self.module.program, output / HUB_FILE, self.module.inputs, self.module.outputs)
         info = HubInfo(
             importer="torch.export",
-            importers=("torch.export",),
             outputs=self.module.outputs,
             sha256=file_sha256(output / HUB_FILE),
         )

@@ -6,11 +6,9 @@ import datetime
 import shutil
 from pathlib import Path
 
-import msgspec
-
 from phoneproof.core.artifact import file_sha256
 from phoneproof.core.capture import Capture
-from phoneproof.core.check import Check, worst_verdict
+from phoneproof.core.check import worst_verdict
 from phoneproof.core.report import ArtifactReport, DatasetReport, Report, SplitReport
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
 from phoneproof.pipeline.cache import storage_errors
@@ -81,7 +79,9 @@ def compose_report(
         version=request.contract.version,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         capture=capture,
-        gate=(*gate.checks, *_refused_checks(gate)),
+        source=gate.source,
+        gate=gate.checks,
+        refused_importers=gate.refused,
         artifacts=tuple(
             _artifact_report(one, request.limits_for(one.made.artifact.requested)) for one in judged
         ),
@@ -90,15 +90,6 @@ def compose_report(
         hazards=(*request.inspection.hazards, *request.hazards),
         seconds=round(seconds, 1),
         peak_rss_bytes=peak_rss_bytes,
-    )
-
-
-def _refused_checks(gate: GateResult) -> tuple[Check, ...]:
-    """What refused importers were measured at; shown, not gating."""
-    return tuple(
-        msgspec.structs.replace(check, gating=False, slice=f"{check.slice} {importer}".strip())
-        for importer, checks in gate.refused
-        for check in checks
     )
 
 

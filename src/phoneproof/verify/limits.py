@@ -73,6 +73,17 @@ QUANTIZED_LIMITS = Limits()
 """Integer arithmetic moves every output: only losses are judged, by margins."""
 
 
+DEQUANTISED_LIMITS = Limits(
+    snr_db=tolerances.DEQUANTISED_SNR_DB,
+    top1_agreement=tolerances.DEQUANTISED_AGREEMENT,
+    box_agreement=tolerances.DEQUANTISED_AGREEMENT,
+    box_pixels=tolerances.DEQUANTISED_BOX_PIXELS,
+    score_shift=None,
+    lost_share=None,
+)
+"""The hub of a quantised source against the source itself: the float program may find more."""
+
+
 def limits_for(precision: Precision) -> Limits:
     """The defaults of a precision; a user's values replace them (`msgspec.structs.replace`)."""
     if precision == "float32":
