@@ -171,7 +171,10 @@ def _is_plain(binding: Binding) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictStep:
-    """Run one artifact (or the hub) over the evaluation images -> a prediction folder."""
+    """Run one artifact (or the hub) over the evaluation images -> a prediction folder.
+
+    keeps_outputs: whether the raw outputs of the first images are kept.
+    """
 
     label: str
     format: Format
@@ -180,6 +183,7 @@ class PredictStep:
     contract: Contract
     binding: Binding
     images: ImageSet
+    keeps_outputs: bool = True
 
     tools = ("numpy", "opencv-python-headless", "pillow", "torch", "onnxruntime", "ai-edge-litert")
 
@@ -190,7 +194,14 @@ class PredictStep:
 
     def identity(self) -> object:
         """The file, how it is fed, and on which images; not their labels."""
-        return self.format, self.sha256, self.contract, self.binding, self.images.ref
+        return (
+            self.format,
+            self.sha256,
+            self.contract,
+            self.binding,
+            self.images.ref,
+            self.keeps_outputs,
+        )
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``predictions/`` and ``runtime.json``."""
@@ -204,7 +215,7 @@ class PredictStep:
             contract=self.contract,
             binding=self.binding,
             images=self.images,
-            raw_count=raw_image_count(self.binding),
+            raw_count=raw_image_count(self.binding) if self.keeps_outputs else 0,
             progress=progress,
         )
 

@@ -45,7 +45,7 @@ class StepCache:
         self._work = workspace / "work"
         self._logs = workspace / "logs"
         self._pool = pool
-        self._listener = listener
+        self.listener = listener
         self._timeout = timeout
         self._slots = threading.BoundedSemaphore(workers)
         self._peaks: list[int] = []
@@ -61,46 +61,50 @@ class StepCache:
         """The largest resident set of any step's process so far, cached ones included."""
         return max(self._peaks, default=0)
 
-    def result(self, step: Step) -> StepResult:
+    def result(self, step: Step, listener: Listener | None = None) -> StepResult:
         """The step's result: from the cache, or made now in a worker process.
+
+        Args:
+            listener: hears of this step instead of the cache's own.
 
         Raises:
             PhoneproofError: what the step raised; nothing half-written stays.
         """
         key = step_key(step)
+        hears = listener or self.listener
         with self._lock_of(key):
-            return self._found(step, key) or self._made(step, key)
+            return self._found(step, key, hears) or self._made(step, key, hears)
 
     def _lock_of(self, key: str) -> threading.Lock:
         """Two threads that want the same result: the second finds what the first made."""
         with self._guard:
             return self._locks.setdefault(key, threading.Lock())
 
-    def _found(self, step: Step, key: str) -> StepResult | None:
+    def _found(self, step: Step, key: str, listener: Listener) -> StepResult | None:
         folder = self._steps / key
         if not (folder / "step.json").is_file():
             return None
-        self._listener(Event(step=step.name, state="cached"))
+        listener(Event(step=step.name, state="cached"))
         record = parse((folder / "step.json").read_bytes(), StepRecord, what="step record")
         self._peaks.append(record.peak_rss_bytes)
         return StepResult(folder=folder, record=record, cached=True)
 
-    def _made(self, step: Step, key: str) -> StepResult:
+    def _made(self, step: Step, key: str, listener: Listener) -> StepResult:
         folder = self._steps / key
         try:
             with self._slots:
-                self._listener(Event(step=step.name, state="started"))
-                record = self._make(step, key, folder)
+                listener(Event(step=step.name, state="started"))
+                record = self._make(step, key, folder, listener)
         except BuildStopped:
             raise
         except PhoneproofError as error:
-            self._listener(Event(step=step.name, state="failed", message=error.failed))
+            listener(Event(step=step.name, state="failed", message=error.failed))
             raise
         self._peaks.append(record.peak_rss_bytes)
-        self._listener(Event(step=step.name, state="finished", message=f"{record.seconds:.1f} s"))
+        listener(Event(step=step.name, state="finished", message=f"{record.seconds:.1f} s"))
         return StepResult(folder=folder, record=record, cached=False)
 
-    def _make(self, step: Step, key: str, folder: Path) -> StepRecord:
+    def _make(self, step: Step, key: str, folder: Path, listener: Listener) -> StepRecord:
         work = self._work / key
         log = self._logs / f"{key}.log"
         with storage_errors(self._work):
@@ -108,7 +112,7 @@ class StepCache:
             work.mkdir()
             log.unlink(missing_ok=True)
         try:
-            usage = self._run(step, work, log)
+            usage = self._run(step, work, log, listener)
             record = StepRecord(
                 name=step.name,
                 key=key,
@@ -123,8 +127,8 @@ class StepCache:
             shutil.rmtree(work, ignore_errors=True)
         return record
 
-    def _run(self, step: Step, work: Path, log: Path) -> Usage:
-        progress = _Forward(step.name, self._listener)
+    def _run(self, step: Step, work: Path, log: Path, listener: Listener) -> Usage:
+        progress = _Forward(step.name, listener)
         if isinstance(step, RunsHere):
             started = time.monotonic()
             step.run(work, progress)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from phoneproof.capture.base import HubExport, Source
+from phoneproof.capture.base import Factory, HubExport, Source
 from phoneproof.core.binding import Binding
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Contract, Size
@@ -31,11 +31,16 @@ _PIXEL_TOOLS = ("numpy", "opencv-python-headless", "pillow")
 
 @dataclass(frozen=True, kw_only=True)
 class FileSource:
-    """The trained model's file, its reader and its hash."""
+    """The trained model's file, its reader and its hash.
+
+    factory: the user's code for bare weights. factory_sha256: of its files.
+    """
 
     path: Path
     format: str
     sha256: str
+    factory: Factory | None = None
+    factory_sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -43,14 +48,19 @@ class FileSource:
         return self.path.name
 
     def reader(self) -> Source:
-        """The reader of the file's format."""
-        from phoneproof.capture.base import SOURCES
+        """The reader of the file's format, with the user's code where it takes some."""
+        from phoneproof.capture.base import SOURCES, TakesFactory
 
-        return SOURCES.load(self.format)
+        source = SOURCES.load(self.format)
+        if self.factory is not None and isinstance(source, TakesFactory):
+            return source.with_factory(self.factory)
+        return source
 
-    def identity(self) -> tuple[str, str]:
-        """What results depend on: the reader and the bytes, not the place."""
-        return self.format, self.sha256
+    def identity(self) -> tuple[str, ...]:
+        """What results depend on: the reader, the bytes and the user's code, not the place."""
+        if self.factory is None:
+            return self.format, self.sha256
+        return self.format, self.sha256, self.factory.target, self.factory_sha256
 
     def hub_step(self, *, inspection: Inspection, size: Size, batch: int, importer: int) -> HubStep:
         """The step that exports the file with one of its importers."""
@@ -173,12 +183,16 @@ def _first_program(
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineStep:
-    """The source's own outputs on the evaluation images -> a prediction folder."""
+    """The source's own outputs on the evaluation images -> a prediction folder.
+
+    keeps_outputs: whether the raw outputs of the first images are kept.
+    """
 
     source: FileSource
     contract: Contract
     binding: Binding
     images: ImageSet
+    keeps_outputs: bool = True
 
     name = "baseline"
     tools = (*_CAPTURE_TOOLS, *_PIXEL_TOOLS, "onnxruntime")
@@ -190,7 +204,7 @@ class BaselineStep:
             self.contract,
             self.binding,
             self.images.ref,
-            RAW_BUDGET_BYTES,
+            RAW_BUDGET_BYTES if self.keeps_outputs else 0,
         )
 
     def run(self, output: Path, progress: Progress) -> None:
@@ -208,6 +222,6 @@ class BaselineStep:
             contract=self.contract,
             binding=fitted_to_source(self.binding, session.inputs, session.outputs),
             images=self.images,
-            raw_count=raw_image_count(self.binding),
+            raw_count=raw_image_count(self.binding) if self.keeps_outputs else 0,
             progress=progress,
         )

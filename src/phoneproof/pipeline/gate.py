@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from phoneproof.core.report import RefusedImporter
 from phoneproof.pipeline.artifact_steps import PredictStep
 from phoneproof.pipeline.capture_steps import HUB_FILE, HUB_INFO, HubInfo
 from phoneproof.pipeline.judge_steps import MeasureStep, measured
+from phoneproof.pipeline.parts import predicted
 from phoneproof.pipeline.request import BuildRequest
 from phoneproof.pipeline.step import StepResult
 from phoneproof.pipeline.workshop import Workshop
@@ -67,13 +69,12 @@ class _Judged:
 
 def start_baseline(request: BuildRequest, workshop: Workshop) -> Future[StepResult]:
     """Begin computing the source's own outputs."""
-    return workshop.start(
-        request.source.baseline_step(
-            contract=request.contract,
-            binding=request.hub_binding,
-            images=request.images,
-        )
+    step = request.source.baseline_step(
+        contract=request.contract,
+        binding=request.hub_binding,
+        images=request.images,
     )
+    return workshop.call(partial(predicted, workshop, step))
 
 
 def make_hub(request: BuildRequest, workshop: Workshop, importer: int) -> Hub:
@@ -130,7 +131,7 @@ def start_artifact_baseline(
     """The run that artifacts of `hub` are compared with: the source's, or a float program's."""
     if not request.inspection.quantised:
         return baseline
-    return workshop.start(_hub_run(request, hub))
+    return workshop.call(partial(predicted, workshop, _hub_run(request, hub)))
 
 
 def _exported(request: BuildRequest, workshop: Workshop, importer: int) -> Hub:
@@ -165,7 +166,7 @@ def _hub_run(request: BuildRequest, hub: Hub) -> PredictStep:
 
 def _judge(request: BuildRequest, workshop: Workshop, hub: Hub, baseline: Path) -> _Judged:
     """Run the hub on the evaluation images and compare it with the baseline."""
-    run = workshop.cache.result(_hub_run(request, hub))
+    run = predicted(workshop, _hub_run(request, hub))
     quantised = request.inspection.quantised
     limits = DEQUANTISED_LIMITS if quantised else request.limits_for("float32")
     checks = measured(

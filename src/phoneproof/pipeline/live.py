@@ -56,6 +56,7 @@ class LiveBaselineStep:
     contract: Contract
     binding: Binding
     images: ImageSet
+    keeps_outputs: bool = True
 
     name = "baseline"
     tools = ("torch", "numpy", "opencv-python-headless", "pillow")
@@ -63,7 +64,13 @@ class LiveBaselineStep:
 
     def identity(self) -> object:
         """The module, and what is shown to it."""
-        return self.module.sha256, self.contract, self.binding, self.images.ref
+        return (
+            self.module.sha256,
+            self.contract,
+            self.binding,
+            self.images.ref,
+            self.keeps_outputs,
+        )
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``predictions/`` and ``runtime.json``."""
@@ -74,7 +81,7 @@ class LiveBaselineStep:
             contract=self.contract,
             binding=self.binding,
             images=self.images,
-            raw_count=raw_image_count(self.binding),
+            raw_count=raw_image_count(self.binding) if self.keeps_outputs else 0,
             progress=progress,
         )
 

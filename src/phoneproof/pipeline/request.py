@@ -12,7 +12,9 @@ from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Contract, Size
 from phoneproof.core.dataset import ImageSet
+from phoneproof.pipeline.capture_steps import BaselineStep
 from phoneproof.pipeline.config_types import ChecksConfig
+from phoneproof.pipeline.live import LiveBaselineStep
 from phoneproof.pipeline.step import Step
 from phoneproof.verify.limits import Limits, limits_for
 
@@ -37,7 +39,9 @@ class BuildSource(Protocol):
         """The step that writes the hub program."""
         ...
 
-    def baseline_step(self, *, contract: Contract, binding: Binding, images: ImageSet) -> Step:
+    def baseline_step(
+        self, *, contract: Contract, binding: Binding, images: ImageSet
+    ) -> BaselineStep | LiveBaselineStep:
         """The step that writes the source's own predictions."""
         ...
 

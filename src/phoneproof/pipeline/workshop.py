@@ -28,9 +28,9 @@ class Workshop:
     cache: StepCache
     _threads: ThreadPoolExecutor
 
-    def start(self, step: Step) -> Future[StepResult]:
+    def start(self, step: Step, listener: Listener | None = None) -> Future[StepResult]:
         """Begin a step; its result or its error is in the future."""
-        return self._threads.submit(self.cache.result, step)
+        return self._threads.submit(self.cache.result, step, listener)
 
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Begin a chain of steps that waits for others."""
