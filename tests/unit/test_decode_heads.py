@@ -390,7 +390,7 @@ def test_bindings_that_do_not_describe_a_head_are_refused() -> None:
     refused(tensors, bind(boxes, scores, wide), "1 value")
 
 
-@pytest.mark.parametrize("role", ["detections", "count", "dfl"])
+@pytest.mark.parametrize("role", ["keypoints", "heatmap", "mask"])
 def test_roles_of_later_versions_are_unsupported(role: Role) -> None:
     bound = bind(*PLAIN.outputs, out("x", role, SCORES, ("anchor", "class")))
     with pytest.raises(Unsupported, match=role):

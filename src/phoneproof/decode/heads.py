@@ -10,14 +10,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phoneproof.core.binding import Binding, OutputBinding, Role
+from phoneproof.core.binding import Binding, Box, GridAnchors, OutputBinding, Role
 from phoneproof.core.contract import Contract, Size
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.decode.anchors import to_xyxy
+from phoneproof.decode.distances import expected_distances
+from phoneproof.decode.final import counted, one_hot
+from phoneproof.decode.levels import (
+    check_anchors,
+    check_levels,
+    check_width,
+    grids_of,
+    one_level,
+    role_levels,
+    role_parts,
+)
 from phoneproof.decode.results import Float
-from phoneproof.decode.values import Outputs, role_array, role_rows
+from phoneproof.decode.values import Outputs, role_array
 
-_DECODED_ROLES: frozenset[Role] = frozenset({"boxes", "scores", "objectness", "raw"})
+_DECODED_ROLES: frozenset[Role] = frozenset(
+    {"boxes", "dfl", "scores", "objectness", "classes", "count", "raw"}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +40,14 @@ class Heads:
     boxes: float32 [A, 4], xyxy in pixels of the input tensor. scores: float32 [A, C], after the
     activation and multiplied by the objectness where there is one; C is indexed by the
     contract's labels, null ones included.
+    final: the rows are detections that the file itself chose. Each has one score, in the column
+    of its class; rows past the file's count and rows of a negative class are zero. Their order
+    is the file's, and says nothing between two files.
     """
 
     boxes: Float
     scores: Float
+    final: bool = False
 
 
 def canonical_heads(
@@ -40,20 +57,41 @@ def canonical_heads(
 
     Raises:
         InvalidInput: tensors, binding and contract do not fit each other.
-        Unsupported: a role or an anchor kind that this version does not decode.
+        Unsupported: a role that this version does not decode.
     """
     _check_roles(binding)
-    boxes = _boxes(outputs, binding, index)
-    scores = _rows(outputs, binding, "scores", index)
+    if any(output.role == "classes" for output in binding.outputs):
+        return _final_heads(outputs, contract, binding, index)
+    boxes, levels = _boxes(outputs, binding, index)
+    scores = role_levels(outputs, binding, "scores", index)
+    check_levels("scores", scores, levels)
+    product = np.concatenate(scores)
     if any(output.role == "objectness" for output in binding.outputs):
-        objectness = _rows(outputs, binding, "objectness", index)
-        _check_anchors("objectness", objectness, len(scores))
-        if objectness.shape[1] != 1:
-            raise _wrong_width("objectness", objectness.shape[1], 1)
-        scores = scores * objectness
-    _check_anchors("scores", scores, len(boxes))
-    _check_labels(scores.shape[1], contract)
-    return Heads(boxes=boxes, scores=scores)
+        objectness = role_levels(outputs, binding, "objectness", index)
+        check_levels("objectness", objectness, levels)
+        check_width("objectness", objectness[0], 1)
+        product = product * np.concatenate(objectness)
+    _check_labels(product.shape[1], contract)
+    return Heads(boxes=boxes, scores=product)
+
+
+def _final_heads(outputs: Outputs, contract: Contract, binding: Binding, index: int) -> Heads:
+    boxes, _ = _boxes(outputs, binding, index)
+    columns: list[Float] = []
+    for role in ("scores", "classes"):
+        column = one_level(outputs, binding, role, index)
+        check_anchors(role, len(column), len(boxes))
+        check_width(role, column, 1)
+        columns.append(column[:, 0])
+    most = len(boxes)
+    if any(output.role == "count" for output in binding.outputs):
+        most = counted(one_level(outputs, binding, "count", index), most)
+    offset = next(o.class_offset for o in binding.outputs if o.role == "classes")
+    scores = one_hot(columns[0][:most], columns[1][:most], offset, contract)
+    past = np.zeros((len(boxes) - most, scores.shape[1]), np.float32)
+    scores = np.concatenate([scores, past])
+    there = (scores != 0).any(axis=1, keepdims=True)
+    return Heads(boxes=np.where(there, boxes, np.float32(0)), scores=scores, final=True)
 
 
 def canonical_probabilities(
@@ -66,7 +104,7 @@ def canonical_probabilities(
         Unsupported: a role that this version does not decode.
     """
     _check_roles(binding)
-    rows = _rows(outputs, binding, "scores", index)
+    rows = np.concatenate(role_levels(outputs, binding, "scores", index))
     if len(rows) != 1:
         raise InvalidInput(
             "a classifier's scores must be one row of classes",
@@ -82,7 +120,9 @@ def canonical_roles(
 ) -> dict[str, Float]:
     """What artifacts of one contract are compared by, for image `index`, all float32.
 
-    detect: ``boxes`` [A, 4] and ``scores`` [A, C]. classify: ``probabilities`` [C]. raw: each
+    detect: ``boxes`` [A, 4] and ``scores`` [A, C]; of final heads ``boxes`` [R, 4], ``scores``
+    [R] and ``classes`` [R] of the rows that are there, to be matched, not compared row by row.
+    classify: ``probabilities`` [C]. raw: each
     tensor under its name (``name[a:b]`` where the binding slices it), axes anchor, y, x, value.
     """
     if contract.task == "detect":
@@ -93,8 +133,16 @@ def canonical_roles(
 
 
 def heads_as_roles(heads: Heads) -> dict[str, Float]:
-    """The same arrays, by role."""
-    return {"boxes": heads.boxes, "scores": heads.scores}
+    """The same arrays, by role (see `canonical_roles`)."""
+    if not heads.final:
+        return {"boxes": heads.boxes, "scores": heads.scores}
+    rows = np.flatnonzero((heads.scores != 0).any(axis=1))
+    classes = (heads.scores[rows] != 0).argmax(axis=1)
+    return {
+        "boxes": heads.boxes[rows],
+        "scores": heads.scores[rows, classes],
+        "classes": classes.astype(np.float32),
+    }
 
 
 def input_size(binding: Binding) -> Size:
@@ -113,11 +161,14 @@ def _raw_name(output: OutputBinding) -> str:
     return f"{output.tensor}[{output.slice[0]}:{output.slice[1]}]"
 
 
-def _boxes(outputs: Outputs, binding: Binding, index: int) -> Float:
-    values = _rows(outputs, binding, "boxes", index)
-    if values.shape[1] != 4:
-        raise _wrong_width("boxes", values.shape[1], 4)
-    described = {output.box for output in binding.outputs if output.role == "boxes"}
+def _boxes(outputs: Outputs, binding: Binding, index: int) -> tuple[Float, list[Float]]:
+    """Boxes in pixels, float32 [A, 4], and the values of each level that they came from."""
+    is_dfl = any(output.role == "dfl" for output in binding.outputs)
+    role: Role = "dfl" if is_dfl else "boxes"
+    levels = role_levels(outputs, binding, role, index)
+    values = np.concatenate(levels)
+    parts = role_parts(binding, role)
+    described = {output.box for output in parts}
     if len(described) != 1:
         raise InvalidInput("the levels of a head must share one box format")
     box = described.pop()
@@ -126,43 +177,38 @@ def _boxes(outputs: Outputs, binding: Binding, index: int) -> Float:
             "the binding does not say what its boxes mean",
             next_step="give the output with role boxes a `box` (format and units)",
         )
-    return to_xyxy(values, box, binding.anchors, input_size(binding))
+    if is_dfl:
+        _check_dfl(binding, box)
+        values = expected_distances(values)
+    check_width("boxes", values, 4)
+    size = input_size(binding)
+    cells = grids_of(binding, parts, size)
+    return to_xyxy(values, box, binding.anchors, size, cells), levels
 
 
-def _rows(outputs: Outputs, binding: Binding, role: Role, index: int) -> Float:
-    """One role over all its levels, in the order of the strides: float32 [A, values]."""
-    parts = [output for output in binding.outputs if output.role == role]
-    if len(parts) == 1:
-        return role_rows(outputs, parts[0], index)
-    levels = [-1 if part.level is None else part.level for part in parts]
-    if sorted(levels) != list(range(len(parts))) or not parts:
+def _check_dfl(binding: Binding, box: Box) -> None:
+    if box.format != "ltrb" or not isinstance(binding.anchors, GridAnchors):
         raise InvalidInput(
-            f"the binding must carry {role} in one tensor or in levels 0, 1, 2 ...",
-            found=f"{len(parts)} outputs, levels {[part.level for part in parts]}",
+            "a distribution over bins gives distances from the cells of a grid",
+            found=f"format {box.format!r}",
+            next_step="give the output with role dfl a box of format ltrb, and grid anchors",
         )
-    ordered = sorted(parts, key=lambda part: part.level or 0)
-    rows = [role_rows(outputs, part, index) for part in ordered]
-    if len({part.shape[1] for part in rows}) != 1:
-        raise InvalidInput(f"the levels of {role} have different numbers of values")
-    return np.concatenate(rows)
 
 
 def _check_roles(binding: Binding) -> None:
-    unknown = sorted({output.role for output in binding.outputs} - _DECODED_ROLES)
+    roles = {output.role for output in binding.outputs}
+    unknown = sorted(roles - _DECODED_ROLES)
     if unknown:
         raise Unsupported(
             "the binding has outputs that this version does not decode",
             found=f"roles {', '.join(unknown)}",
-            next_step="use boxes, scores and objectness, or task raw",
+            next_step="use boxes or dfl, scores, objectness, classes and count, or task raw",
         )
-
-
-def _check_anchors(role: Role, rows: Float, anchors: int) -> None:
-    if len(rows) != anchors:
+    if {"boxes", "dfl"} <= roles or ("count" in roles and "classes" not in roles):
         raise InvalidInput(
-            f"{role} have another number of anchors than the rest of the head",
-            found=f"{len(rows)} instead of {anchors}",
-            next_step="check the axes of the binding's outputs (swapped outputs?)",
+            "the roles of the binding do not go together",
+            found=f"roles {', '.join(sorted(roles))}",
+            next_step="give boxes or dfl, not both; count belongs to final detections (classes)",
         )
 
 
@@ -173,11 +219,3 @@ def _check_labels(classes: int, contract: Contract) -> None:
             found=f"{classes} classes, {len(contract.labels)} labels",
             next_step="correct the labels (null for background) or the slice of the scores",
         )
-
-
-def _wrong_width(role: Role, found: int, expected: int) -> InvalidInput:
-    return InvalidInput(
-        f"{role} must have {expected} value(s) an anchor",
-        found=f"{found}",
-        next_step="check the axes and the slice of the binding's output",
-    )

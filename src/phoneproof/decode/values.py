@@ -1,7 +1,8 @@
 """One role's numbers: picked out of an output tensor, dequantised, activated.
 
 Everything is float32. A role arrives here in whatever axis order its file has and leaves as
-rows of values, one row an anchor.
+rows of values, one row an anchor. Bins of a distribution stay beside their coordinate, in the
+order of the axes.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phoneproof.core.binding import Activation, Axis, OutputBinding, Quant
-from phoneproof.core.errors import InvalidInput, Unsupported
+from phoneproof.core.contract import Size
+from phoneproof.core.errors import InvalidInput
 from phoneproof.decode.results import Float
 
 Outputs = Mapping[str, NDArray[Any]]
 
-ANCHOR_AXES: tuple[Axis, ...] = ("anchor", "y", "x")
-"""Row order of the anchors of one level (YOLOv5's own order where a cell has several)."""
+Rows = tuple[Axis, Axis, Axis]
+
+SHAPE_FIRST: Rows = ("anchor", "y", "x")
+"""Row order of the anchors of one level: YOLOv5's, where a cell has several."""
+CELL_FIRST: Rows = ("y", "x", "anchor")
+"""Row order of SSD's priors."""
 VALUE_AXES: tuple[Axis, ...] = ("coord", "class", "channel")
 
 
@@ -70,12 +76,14 @@ def image_tensor(outputs: Outputs, output: OutputBinding, index: int) -> NDArray
     return image
 
 
-def role_rows(outputs: Outputs, output: OutputBinding, index: int = 0) -> Float:
+def role_rows(
+    outputs: Outputs, output: OutputBinding, index: int = 0, *, order: Rows = SHAPE_FIRST
+) -> Float:
     """float32 [rows, values] of one role: dequantised, sliced and activated.
 
-    Rows follow `ANCHOR_AXES` (row-major); a role without a value axis has one value a row.
+    Rows follow `order` (row-major); a role without a value axis has one value a row.
     """
-    array = in_canonical_order(outputs, output, index)
+    array = in_canonical_order(outputs, output, index, order=order)
     width = array.shape[-1]
     return activate(_float_slice(array.reshape(-1, width), output), output.activation)
 
@@ -89,26 +97,56 @@ def role_array(outputs: Outputs, output: OutputBinding, index: int = 0) -> Float
     return activate(array, output.activation)
 
 
-def in_canonical_order(outputs: Outputs, output: OutputBinding, index: int) -> NDArray[Any]:
-    """The image's tensor with axes anchor, y, x, value; a missing value axis gets length 1."""
+def level_cells(output: OutputBinding) -> Size | None:
+    """Rows and columns of the grid a tensor covers; None where its axes do not tell."""
+    if "y" not in output.axes or "x" not in output.axes:
+        return None
+    shape = output.shape[1:]
+    return shape[output.axes.index("y")], shape[output.axes.index("x")]
+
+
+def in_canonical_order(
+    outputs: Outputs, output: OutputBinding, index: int, *, order: Rows = SHAPE_FIRST
+) -> NDArray[Any]:
+    """The image's tensor with the axes of `order`, then one axis of values.
+
+    A missing value axis gets length 1; a packed one is split into anchors and values; a `bin`
+    axis is joined to the value axis.
+    """
     array = image_tensor(outputs, output, index)
     axes = output.axes
-    if "bin" in axes:
-        raise Unsupported(
-            f"output {output.tensor!r} has an axis of bins",
-            found=f"axes {list(axes)}",
-            next_step="keep the distribution decode (DFL) inside the model",
-        )
     values = [axis for axis in axes if axis in VALUE_AXES]
     if len(axes) != array.ndim or len(set(axes)) != len(axes) or len(values) > 1:
-        raise InvalidInput(
-            f"the axes of output {output.tensor!r} do not describe its shape",
-            found=f"axes {list(axes)} for shape {list(output.shape)} (batch first)",
-            next_step="name every axis after the batch once; one of coord, class, channel",
+        raise _undescribed(
+            output, "name every axis after the batch once; one of coord, class, channel"
         )
-    order = [axes.index(axis) for axis in (*ANCHOR_AXES, *VALUE_AXES) if axis in axes]
-    array = array.transpose(order)
-    return array if values else array[..., np.newaxis]
+    places = [axes.index(axis) for axis in order if axis in axes]
+    inner = [place for place, axis in enumerate(axes) if axis == "bin" or axis in VALUE_AXES]
+    array = array.transpose(places + inner)
+    array = array.reshape(*array.shape[: len(places)], -1)
+    return array if output.packed == 1 else _unpacked(array, output, order)
+
+
+def _unpacked(array: NDArray[Any], output: OutputBinding, order: Rows) -> NDArray[Any]:
+    """Split the value axis into anchors and values, and bring the anchors to their place."""
+    axes, packed = output.axes, output.packed
+    if packed < 1 or array.shape[-1] % packed or "anchor" in axes or "bin" in axes:
+        raise _undescribed(
+            output,
+            f"{packed} anchors packed in {array.shape[-1]} values must divide them, and there is "
+            "no axis of anchors or bins then",
+        )
+    array = array.reshape(*array.shape[:-1], packed, -1)
+    place = sum(axis in axes for axis in order[: order.index("anchor")])
+    return np.moveaxis(array, -2, place)
+
+
+def _undescribed(output: OutputBinding, next_step: str) -> InvalidInput:
+    return InvalidInput(
+        f"the axes of output {output.tensor!r} do not describe its shape",
+        found=f"axes {list(output.axes)} for shape {list(output.shape)} (batch first)",
+        next_step=next_step,
+    )
 
 
 def _float_slice(array: NDArray[Any], output: OutputBinding) -> Float:
