@@ -12,6 +12,7 @@ import onnx
 import onnxslim
 from onnx import ModelProto, NodeProto, helper, shape_inference, version_converter
 
+from phoneproof.capture.backends.onnx_resize import replace_foreign_resizes
 from phoneproof.core.errors import ConversionFailed, first_line
 
 OPSET = 17
@@ -50,6 +51,7 @@ def prepare(model: ModelProto, input_name: str, shape: tuple[int, ...]) -> Model
         ) from error
     _inputs_only(slim)
     _explicit_padding(slim)
+    replace_foreign_resizes(slim)
     _label_nodes(slim.graph.node)
     return slim
 

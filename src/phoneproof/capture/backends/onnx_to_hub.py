@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import cast
 
@@ -146,8 +146,12 @@ class _LayerInterpreter(Interpreter):
         return all(source in self._constant for source in n.all_input_nodes)
 
     def _reads_values(self, n: Node) -> bool:
-        """Whether the module turns a constant tensor's numbers into Python ones."""
-        if n.op != "call_module":
+        """Whether the module turns a constant tensor's numbers into Python ones.
+
+        Arguments behind an optional one that is left out go by name; those must be constant.
+        """
+        named = [value for value in n.kwargs.values() if isinstance(value, Node)]
+        if n.op != "call_module" or not self._constant.issuperset(named):
             return False
         module = self.submodules[str(n.target)]
         constants = [self.env[a] for a in n.all_input_nodes if a in self._constant]
@@ -156,12 +160,12 @@ class _LayerInterpreter(Interpreter):
 
     def _run_frozen(self, n: Node) -> object:
         """Trace one module alone, its constants frozen in, and run the result in its place."""
-        given, _ = self.fetch_args_kwargs_from_env(n)
+        given, named = self.fetch_args_kwargs_from_env(n)
         live = [isinstance(a, Node) and a not in self._constant for a in n.args]
         moving = tuple(cast(torch.Tensor, g) for g, m in zip(given, live, strict=True) if m)
         with disable_proxy_modes_tracing():
             still = tuple(tensor.detach().clone() for tensor in moving)
-            partial = _Partial(self.submodules[str(n.target)], given, live).eval()
+            partial = _Partial(self.submodules[str(n.target)], given, live, named).eval()
             traced = torch.jit.trace(partial, still, check_trace=False)  # type: ignore[no-untyped-call]
             frozen = torch.jit.freeze(traced)
         return cast(object, frozen(*moving))
@@ -171,17 +175,23 @@ class _Partial(torch.nn.Module):
     """A module with some of its arguments bound. `live` marks the ones still to be given."""
 
     def __init__(
-        self, module: torch.nn.Module, given: tuple[object, ...], live: list[bool]
+        self,
+        module: torch.nn.Module,
+        given: tuple[object, ...],
+        live: list[bool],
+        named: Mapping[str, object],
     ) -> None:
         super().__init__()
         self.module = module
+        self._named = dict(named)
         self._given = [None if moving else value for value, moving in zip(given, live, strict=True)]
         self._live = live
 
     def forward(self, *tensors: torch.Tensor) -> object:
         moving = iter(tensors)
         pairs = zip(self._given, self._live, strict=True)
-        return self.module(*(next(moving) if live else value for value, live in pairs))
+        positional = (next(moving) if live else value for value, live in pairs)
+        return self.module(*positional, **self._named)
 
 
 def _kind(module: torch.nn.Module) -> str:
