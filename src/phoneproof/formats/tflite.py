@@ -22,17 +22,34 @@ from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.inventory import FileInventory, counted, dominant, ranked
 from phoneproof.formats.model_file import require_model_file
+from phoneproof.formats.tflite_options import NO_OPTIONS, OpOptions, read_options
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelQuant:
+    """Quantization with a scale and a zero point for each index along `axis`."""
+
+    axis: int
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TfliteTensor:
-    """One tensor. `data`: the bytes of a constant, empty for a computed one."""
+    """One tensor. `data`: the bytes of a constant, empty for a computed one.
+
+    quant: of the whole tensor; channel_quant: of each channel. open_shape: the shape with -1 on
+    axes that may be resized, empty where none may. sparse: the constant is stored sparsely.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     quant: Quant | None
     data: NDArray[np.uint8]
+    channel_quant: ChannelQuant | None = None
+    open_shape: tuple[int, ...] = ()
+    sparse: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +60,7 @@ class TfliteOp:
     custom: bool
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    options: OpOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,26 +160,40 @@ class _Reader:
             custom=custom,
             inputs=_indices(op.InputsAsNumpy()),
             outputs=_indices(op.OutputsAsNumpy()),
+            options=read_options(op),
         )
 
     def _tensor(self, tensor: Any) -> TfliteTensor:
-        quant = tensor.Quantization()
-        one = quant is not None and quant.ScaleLength() == 1 and quant.ZeroPointLength() == 1
+        quant, channel_quant = self._quantization(tensor.Quantization())
         return TfliteTensor(
             name=_text(tensor.Name()),
             dtype=_TYPES[tensor.Type()],
             shape=_indices(tensor.ShapeAsNumpy()),
-            quant=Quant(scale=float(quant.Scale(0)), zero_point=int(quant.ZeroPoint(0)))
-            if one
-            else None,
+            quant=quant,
             data=self._buffer(tensor.Buffer()),
+            channel_quant=channel_quant,
+            open_shape=_indices(tensor.ShapeSignatureAsNumpy()),
+            sparse=tensor.Sparsity() is not None,
         )
+
+    def _quantization(self, quant: Any) -> tuple[Quant | None, ChannelQuant | None]:
+        if quant is None or not quant.ScaleLength():
+            return None, None
+        scales = self._items(quant.ScaleLength(), quant.Scale)
+        zeros = self._items(quant.ZeroPointLength(), quant.ZeroPoint) or [0] * len(scales)
+        if len(zeros) != len(scales):
+            raise ValueError(f"{len(scales)} scales and {len(zeros)} zero points")
+        if len(scales) == 1:
+            return Quant(scale=float(scales[0]), zero_point=int(zeros[0])), None
+        axis = quant.QuantizedDimension()
+        pairs = ChannelQuant(axis=axis, scales=tuple(scales), zero_points=tuple(zeros))
+        return None, pairs
 
     def _buffer(self, index: int) -> NDArray[np.uint8]:
         buffer = self._model.Buffers(index)
         if buffer.Offset() > 1:  # large files keep weights behind the flatbuffer
             end = buffer.Offset() + buffer.Size()
-            if end > self._size:
+            if end > self._size:  # both are unsigned, so nothing lies before the file
                 raise ValueError(f"weights up to byte {end} in a file of {self._size} bytes")
             return self._data[buffer.Offset() : end]
         data = buffer.DataAsNumpy()

@@ -1,0 +1,254 @@
+"""TFLite -> hub program: each operator as one PyTorch layer, weights as named float parameters.
+
+The graph is walked twice. The first walk computes shapes only, folds what depends on constants
+alone, and turns the constants that remain into parameters; the second is torch.export's. Layers
+are named by operator and position (``conv_2d_7``), as artifacts name them.
+
+Quantised files give the float program their integers stand for (docs/decisions/0019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+
+from phoneproof.capture.backends.tflite_ops import OPERATORS
+from phoneproof.capture.backends.tflite_ops.call import Call, Operator, Value, constant, plain
+from phoneproof.core.errors import ConversionFailed, InvalidInput, Unsupported, first_line
+from phoneproof.formats.tflite import TfliteGraph, TfliteOp, parse_tflite, read_tflite
+from phoneproof.formats.tflite_values import constant_values
+
+_ALWAYS_CONSTANT: Final = ("SHAPE", "RANK")
+"""Operators that read shapes only."""
+
+_MOST_NUMBERS: Final = 2**28
+"""In one tensor: a gigabyte of floats. Larger ones are declared by damaged or hostile files."""
+
+
+def hub_from_tflite(data: Path | bytes, *, shape: tuple[int, ...]) -> ExportedProgram:
+    """The hub program of a TFLite model.
+
+    Args:
+        data: the file. shape: of the image input, in the file's own layout.
+
+    Returns:
+        a program of one float32 tensor of `shape` (the reals, where the file takes integers); its
+        outputs are the file's (the signature's where there is one), in order, as float32.
+
+    Raises:
+        InvalidInput: damaged, or with operators that contradict their tensors.
+        Unsupported: an operator that is not imported, named with its place.
+        ConversionFailed: PyTorch could not export the graph.
+    """
+    graph = read_tflite(data) if isinstance(data, Path) else parse_tflite(data, "the model")
+    if math.prod(shape) > _MOST_NUMBERS:
+        raise InvalidInput("the input is too large", found=f"shape {list(shape)}")
+    with torch.no_grad():
+        network = TfliteNetwork(graph, shape).eval()
+        try:
+            program = torch.export.export(network, (torch.zeros(shape),), strict=False)
+        except Exception as error:  # torch raises many unrelated classes here
+            raise ConversionFailed(
+                "the imported TFLite graph could not be exported by PyTorch",
+                found=f"{type(error).__name__}: {first_line(error)}",
+                next_step="another importer or another export of the model may do",
+            ) from error
+    _drop_type_checks(program)
+    return program
+
+
+def _drop_type_checks(program: ExportedProgram) -> None:
+    """torch.export guards every change of type; with static shapes the guards only say so."""
+    module = program.graph_module
+    for node in list(module.graph.nodes):
+        if node.target is torch.ops.aten._assert_tensor_metadata.default:
+            module.graph.erase_node(node)
+    module.recompile()
+
+
+class TfliteNetwork(torch.nn.Module):
+    """A TFLite graph, ready for torch.export.
+
+    Raises:
+        InvalidInput, Unsupported: as `hub_from_tflite`.
+    """
+
+    def __init__(self, graph: TfliteGraph, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(graph.inputs) != 1:
+            raise Unsupported(
+                "a TFLite model of several inputs", found=f"{len(graph.inputs)} inputs"
+            )
+        self._image = graph.inputs[0]
+        self._outputs = tuple(i for _, i in graph.signature_outputs) or graph.outputs
+        self._constants = _constants(graph)
+        self._tensors = len(graph.tensors)
+        self.layers = torch.nn.ModuleDict()
+        shared: dict[tuple[int, str], torch.Tensor] = {}
+        image = plain(torch.empty(shape, device="meta"))
+        values: dict[int, Value] = {self._image: image}
+        for position, op in enumerate(graph.ops):
+            layer = TfliteLayer(op, position, shared)
+            inputs = self._inputs(op, values, layer.where)
+            if _is_constant(op, inputs):
+                self._fold(op, layer, inputs)
+                continue
+            with _plain_faults(layer.where):
+                results = layer(*inputs)
+            _require_sane(results, layer.where)
+            values.update(zip(op.outputs, results, strict=True))
+            self.layers[layer.name] = layer
+        missing = [index for index in self._outputs if index not in values]
+        if missing:
+            raise InvalidInput(
+                "an output of the model does not depend on its input",
+                found=graph.tensors[missing[0]].name,
+            )
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs for one image tensor."""
+        values: dict[int, Value] = {self._image: plain(image)}
+        for layer in self.layers.values():
+            assert isinstance(layer, TfliteLayer)
+            inputs = self._inputs(layer.op, values, layer.where)
+            values.update(zip(layer.op.outputs, layer(*inputs), strict=True))
+        return tuple(_as_float(values[index].plain) for index in self._outputs)
+
+    def _inputs(
+        self, op: TfliteOp, values: Mapping[int, Value], where: str
+    ) -> tuple[Value | None, ...]:
+        found: list[Value | None] = []
+        for index in op.inputs:
+            value = values.get(index) or self._constants.get(index)
+            if value is None and index != -1:
+                raise InvalidInput(f"{where} reads a tensor that nothing computes before it")
+            found.append(value)
+        return tuple(found)
+
+    def _fold(self, op: TfliteOp, layer: TfliteLayer, inputs: tuple[Value | None, ...]) -> None:
+        with _plain_faults(layer.where):
+            results = layer.folded(inputs)
+        _require_sane(results, layer.where)
+        for index, value in zip(op.outputs, results, strict=True):
+            self._constants[index] = constant(value.plain.contiguous(), index)
+
+
+class TfliteLayer(torch.nn.Module):
+    """One operator with its parameters."""
+
+    def __init__(
+        self, op: TfliteOp, position: int, shared: dict[tuple[int, str], torch.Tensor]
+    ) -> None:
+        super().__init__()
+        self.op = op
+        self.name = f"{op.name.lower()}_{position}"
+        self.where = f"operator {position} ({op.name})"
+        self._run = _operator(op, position)
+        self._shared = shared
+
+    def forward(self, *inputs: Value | None) -> tuple[Value, ...]:
+        """The results; in the first walk parameters are made, afterwards they are read."""
+        return self._call(inputs, self)
+
+    def folded(self, inputs: tuple[Value | None, ...]) -> tuple[Value, ...]:
+        """The results of constants, as numbers."""
+        return self._call(inputs, _Immediate())
+
+    def _call(
+        self, inputs: tuple[Value | None, ...], weights: TfliteLayer | _Immediate
+    ) -> tuple[Value, ...]:
+        call = Call(
+            name=self.op.name,
+            where=self.where,
+            inputs=inputs,
+            options=self.op.options,
+            outputs=len(self.op.outputs),
+            weights=weights,
+        )
+        results = self._run(call)
+        values = tuple(results) if isinstance(results, Sequence) else (results,)
+        if len(values) != len(self.op.outputs):
+            raise InvalidInput(
+                f"{self.where} has another number of outputs than it gives",
+                found=f"{len(self.op.outputs)} declared, {len(values)} computed",
+            )
+        return values
+
+    def parameter(
+        self, name: str, key: tuple[int, str], make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        """The parameter `name` of this layer; constants that layers share are kept once."""
+        known = getattr(self, name, None)
+        if isinstance(known, torch.Tensor):
+            return known
+        if key not in self._shared:
+            self._shared[key] = make().detach().clone(memory_format=torch.contiguous_format)
+        values = self._shared[key]
+        if values.is_floating_point():
+            self.register_parameter(name, torch.nn.Parameter(values, requires_grad=False))
+        else:
+            self.register_buffer(name, values)
+        return values.to("meta")  # made in the walk that computes shapes only
+
+
+class _Immediate:
+    """Parameters of what is folded: the numbers themselves."""
+
+    def parameter(
+        self, name: str, key: tuple[int, str], make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        del name, key
+        return make()
+
+
+def _operator(op: TfliteOp, position: int) -> Operator:
+    run = OPERATORS.get(op.name)
+    if run is None or op.custom:
+        kind = "custom operator" if op.custom else "operator"
+        raise Unsupported(
+            f"TFLite {kind} {op.name} is not imported",
+            found=f"operator {position} of the graph",
+            next_step="give the model this file was converted from",
+        )
+    return run
+
+
+def _constants(graph: TfliteGraph) -> dict[int, Value]:
+    found: dict[int, Value] = {}
+    for index, tensor in enumerate(graph.tensors):
+        if tensor.data.size or 0 in tensor.shape:
+            array = np.array(constant_values(tensor), order="C")  # torch wants writable memory
+            found[index] = constant(torch.from_numpy(array), index)
+    return found
+
+
+def _is_constant(op: TfliteOp, inputs: tuple[Value | None, ...]) -> bool:
+    if op.name in _ALWAYS_CONSTANT:
+        return True
+    return all(value is None or value.constant is not None for value in inputs)
+
+
+def _require_sane(values: Sequence[Value], where: str) -> None:
+    for value in values:
+        if math.prod(value.shape) > _MOST_NUMBERS:
+            raise InvalidInput(f"{where} makes a tensor of shape {list(value.shape)}")
+
+
+@contextmanager
+def _plain_faults(where: str) -> Iterator[None]:
+    """An operator that torch refuses for its shapes is a fault of the file."""
+    try:
+        yield
+    except (RuntimeError, ValueError, IndexError, TypeError, OverflowError) as error:
+        raise InvalidInput(f"{where} does not fit its tensors", found=first_line(error)) from error
+
+
+def _as_float(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.dtype == torch.float32 else tensor.to(torch.float32)
