@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from phoneproof.core.capture import Inspection
 from phoneproof.core.registry import Entry, Registry
@@ -59,12 +59,26 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesFactory(Protocol):
+    """A source whose files hold weights alone: the network comes from the user's own code."""
+
+    def with_factory(self, factory: Factory) -> Source:
+        """The same source with that code, which runs where the source is opened."""
+        ...
+
+
 SOURCES: Registry[Source] = Registry(
     "source format",
     {
         "ultralytics": Entry(
             target="phoneproof.capture.backends.ultralytics.source:UltralyticsSource",
             summary="Ultralytics checkpoint (.pt), read without running it",
+            extra="torch",
+        ),
+        "state_dict": Entry(
+            target="phoneproof.capture.backends.torch_files.state_dict_source:StateDictSource",
+            summary="PyTorch weights (.pth, .pt, .th), with your own factory function",
             extra="torch",
         ),
         "onnx": Entry(

@@ -57,10 +57,18 @@ class InputGuess:
     reason: str
 
 
-def guess_size(inspection: Inspection, *, detect: bool) -> tuple[Size, Certainty, str]:
-    """[height, width], how sure that is, and why."""
+def guess_size(
+    inspection: Inspection, *, detect: bool, pictures: Size | None = None
+) -> tuple[Size, Certainty, str]:
+    """[height, width], how sure that is, and why.
+
+    Args:
+        pictures: the size that all pictures of the data set share, where they are small.
+    """
     if inspection.size is not None:
         return inspection.size, "read", "the shape of the model's input, or its training settings"
+    if pictures is not None and not detect:
+        return pictures, "assumed", "the file leaves it open; all your pictures have this size"
     side = DETECT_SIDE if detect else CLASSIFY_SIDE
     return (side, side), "assumed", "the file leaves height and width open; this is the usual size"
 

@@ -38,6 +38,7 @@ def infer_contract(
     labels_found: tuple[str, ...] = (),
     preset: str | None = None,
     task: Task | None = None,
+    pictures_size: Size | None = None,
 ) -> Inference:
     """The likeliest contract of a model.
 
@@ -45,6 +46,7 @@ def infer_contract(
         name: of the contract. labels_found: the data set's class names in its order.
         preset: overrides the geometry and values. task: overrides what the outputs suggest;
             "detect" where the data set has boxes.
+        pictures_size: that all pictures share, where they are small; for files that leave it open.
 
     Raises:
         Unsupported: a detector whose outputs fit no known head, or an image input of neither 1
@@ -53,7 +55,9 @@ def infer_contract(
     """
     settled, task_finding = _task(inspection, task)
     classes = classes_of(head_for(inspection, settled))
-    size, size_certainty, size_reason = guess_size(inspection, detect=settled == "detect")
+    size, size_certainty, size_reason = guess_size(
+        inspection, detect=settled == "detect", pictures=pictures_size
+    )
     guess = guess_input(inspection, task=settled, classes=classes, size=size, preset=preset)
     labels, labels_finding = guess_labels(inspection, labels_found, classes)
     decode = (guess.decode or Decode(nms=Nms())) if settled == "detect" else None

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 @click.option("--preset", help="How the images are fed, e.g. torchvision.imagenet.")
 @click.option("--task", type=click.Choice(get_args(Task)), help="Where the file does not say.")
 @click.option(
+    "--factory",
+    metavar="MODULE:FUNCTION",
+    help="Your own code that builds the network, for bare weights; it is run.",
+)
+@click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("phoneproof.toml"),
@@ -38,6 +43,7 @@ def command(
     labels: Path | None,
     preset: str | None,
     task: Task | None,
+    factory: str | None,
     config: Path,
     force: bool,
 ) -> None:
@@ -53,6 +59,7 @@ def command(
             labels=labels,
             preset=preset,
             task=task,
+            factory=factory,
             overwrite=force,
             listener=listener,
         )

@@ -10,12 +10,14 @@ from typing import Final, get_args
 
 import msgspec
 
+from phoneproof.capture.factory_files import FACTORY_TARGET
 from phoneproof.core.binding import Format, Precision
 from phoneproof.core.errors import ConfigError, nearest
 from phoneproof.core.json_format import pretty_bytes
 from phoneproof.pipeline.config_faults import Fault, faults_error, find_faults, path_hook
 from phoneproof.pipeline.config_types import (
     Config,
+    LoadedConfig,
     PrecisionRequest,
     TargetConfig,
     TargetName,
@@ -62,7 +64,6 @@ _PATH_FIELDS: Final = (
     ("package", "golden"),
 )
 _NOT_YET_FIELDS: Final = (
-    ("model", "factory"),
     ("model", "reference"),
     ("model", "reference_python"),
     ("data", "calibration"),
@@ -71,7 +72,7 @@ _NOT_YET_FIELDS: Final = (
 """Part of the agreed schema, but read by no step: a setting that does nothing is a trap."""
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path) -> LoadedConfig:
     """Read and check a phoneproof.toml; relative paths are relative to its folder.
 
     Raises:
@@ -142,8 +143,8 @@ def _read_table(path: Path) -> dict[str, object]:
         raise ConfigError(f"{path.name} cannot be read as TOML", found=str(error)) from error
 
 
-def _resolved(config: Config, base: Path) -> Config:
-    """The same with absolute paths."""
+def _resolved(config: Config, base: Path) -> LoadedConfig:
+    """The same with absolute paths, and where they begin."""
     sections: dict[str, msgspec.Struct] = {}
     for section in ("model", "data", "contract", "package"):
         old = getattr(config, section)
@@ -153,7 +154,8 @@ def _resolved(config: Config, base: Path) -> Config:
             if isinstance(value := getattr(old, field), Path)
         }
         sections[section] = msgspec.structs.replace(old, **paths)
-    return msgspec.structs.replace(config, **sections)
+    settled = msgspec.structs.asdict(config) | sections
+    return LoadedConfig(folder=base.absolute(), **settled)
 
 
 def _salvaged_faults(table: dict[str, object], base: Path) -> Iterator[Fault]:
@@ -192,6 +194,9 @@ def _value_faults(config: Config) -> Iterator[Fault]:
         if not NAME_PATTERN.fullmatch(value := getattr(config.model, field)):
             what = f"{value!r} names a folder: use letters, digits, '.', '_' and '-'"
             yield Fault(place=f"model.{field}", what=what)
+    if config.model.factory is not None and not FACTORY_TARGET.fullmatch(config.model.factory):
+        what = f'{config.model.factory!r} is not of the form "module:function"'
+        yield Fault(place="model.factory", what=what)
     yield from _limit_faults(config)
     for section, field in _NOT_YET_FIELDS:
         if getattr(getattr(config, section), field) is not None:

@@ -151,3 +151,9 @@ class Config(SchemaType, frozen=True, kw_only=True):
     targets: TargetsConfig = TargetsConfig(android=TargetConfig(), server=TargetConfig())
     checks: ChecksConfig = ChecksConfig()
     package: PackageConfig = msgspec.field(default_factory=PackageConfig)
+
+
+class LoadedConfig(Config, frozen=True, kw_only=True):
+    """A configuration that was read from a file. folder: where that lies, and the user's code."""
+
+    folder: Path

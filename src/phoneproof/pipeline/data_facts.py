@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from phoneproof.capture.guess_input import SMALL_SIDE
 from phoneproof.core.capture import Hazard
-from phoneproof.core.contract import Task
+from phoneproof.core.contract import Size, Task
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.errors import ConfigError
 from phoneproof.core.events import Progress, silent
@@ -77,6 +78,28 @@ def find_labels(images: Path, labels: Path | None, task: Task | None) -> FoundLa
     if refused is not None:
         raise refused
     return FoundLabels(layout="plain", reason=reason, class_names=(), suggests=None)
+
+
+def small_pictures_size(images: Path) -> Size | None:
+    """[height, width] that all pictures share, where it is small (CIFAR, MNIST); else null.
+
+    Reads headers, and stops at the first picture that differs. Unreadable ones do not count.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    from phoneproof.data.files import list_images
+
+    shared: Size | None = None
+    for file in list_images(images):
+        try:
+            with Image.open(file.path) as picture:
+                size = (picture.height, picture.width)
+        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+            continue
+        if max(size) > SMALL_SIDE or shared not in (None, size):
+            return None
+        shared = size
+    return shared
 
 
 def data_facts(found: FoundLabels, images: ImageSet, progress: Progress = silent) -> DataFacts:

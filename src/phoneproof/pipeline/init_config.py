@@ -49,6 +49,7 @@ def write_config(
     inspection: Inspection,
     inference: Inference,
     data: DataFacts,
+    factory: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write the configuration of a build; `load_config` and `build_contract` give it back.
@@ -56,6 +57,7 @@ def write_config(
     Args:
         path: the file to write. source: the model. images: the evaluation folder.
         labels: the labels file or folder, where one was named.
+        factory: ``module:function`` of the user's own code, where one was named.
 
     Raises:
         ConfigError: the file is there already and `overwrite` is false, or a name in it cannot
@@ -75,6 +77,7 @@ def write_config(
         inspection=inspection,
         inference=inference,
         data=data,
+        factory=factory,
     )
     _replace(path, text.encode())
 
@@ -88,11 +91,12 @@ def config_text(
     inspection: Inspection,
     inference: Inference,
     data: DataFacts,
+    factory: str | None = None,
 ) -> str:
     """The text of phoneproof.toml, with paths relative to the folder `base`."""
     sections = [
         comment(_HEAD),
-        _model(_relative(source, base), inspection, inference),
+        _model(_relative(source, base), factory, inspection, inference),
         _data(_relative(images, base), None if labels is None else _relative(labels, base), data),
         _contract(inference, inspection),
         _targets(),
@@ -112,11 +116,15 @@ def _relative(path: Path, base: Path) -> str:
         return real.as_posix()
 
 
-def _model(source: str, inspection: Inspection, inference: Inference) -> list[str]:
+def _model(
+    source: str, factory: str | None, inspection: Inspection, inference: Inference
+) -> list[str]:
     evidence = inspection.evidence
     kind = " ".join(part for part in (evidence.framework, evidence.family) if part)
     about = f"{kind}, {inspection.bytes} bytes, sha256 {inspection.sha256[:12]}"
     lines = ["[model]", *assignment("source", source, about)]
+    if factory is not None:
+        lines += assignment("factory", factory, "your own code, run to build the network")
     lines += assignment("name", inference.contract.name, "of the bundle and the contract")
     return lines + assignment("version", inference.contract.version)
 

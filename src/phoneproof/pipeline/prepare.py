@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from phoneproof.capture.base import Factory, TakesFactory
+from phoneproof.capture.factory_files import factory_files
 from phoneproof.capture.infer import hub_binding
 from phoneproof.capture.sources import find_source
 from phoneproof.core.artifact import file_sha256, tree_sha256
@@ -17,7 +19,7 @@ from phoneproof.core.events import Event, Listener
 from phoneproof.core.json_format import content_hash, parse
 from phoneproof.pipeline.capture_steps import FileSource, InspectStep
 from phoneproof.pipeline.config import target_formats, target_precisions
-from phoneproof.pipeline.config_types import Config, TargetConfig, TargetName
+from phoneproof.pipeline.config_types import Config, LoadedConfig, TargetConfig, TargetName
 from phoneproof.pipeline.contract_config import build_contract
 from phoneproof.pipeline.image_hazards import image_hazards
 from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildRequest
@@ -27,14 +29,32 @@ _EXTERNAL_DATA = "evidence.external_data."
 """Findings that name each file an ONNX model keeps its weights in, relative to the model."""
 
 
-def locate(path: Path) -> FileSource:
-    """The source file, which reader reads it, and its hash.
+def locate(path: Path, factory: Factory | None = None) -> FileSource:
+    """The source file, which reader reads it, its hash, and that of the user's code for it.
 
     Raises:
         InvalidInput: missing, empty, a Git-LFS pointer. Unsupported: of no known kind.
+        ConfigError: a factory for a file that holds its own network, or one that is not found.
     """
-    name, _ = find_source(path)
-    return FileSource(path=path.absolute(), format=name, sha256=tree_sha256(path))
+    name, reader = find_source(path)
+    found = FileSource(path=path.absolute(), format=name, sha256=tree_sha256(path))
+    if factory is None:
+        return found
+    if not isinstance(reader, TakesFactory):
+        raise ConfigError(
+            f"{path.name} takes no factory: the file says itself what its network is",
+            found=f"read as {name}, factory {factory.target}",
+            next_step="leave the factory out",
+        )
+    return replace(found, factory=factory, factory_sha256=factory_files(factory).sha256)
+
+
+def factory_of(config: Config) -> Factory | None:
+    """The factory that a configuration names; its module is looked for beside the file first."""
+    if config.model.factory is None:
+        return None
+    folder = config.folder if isinstance(config, LoadedConfig) else Path.cwd()
+    return Factory(target=config.model.factory, folder=folder)
 
 
 def inspect_source(workshop: Workshop, source: FileSource) -> Inspection:
@@ -70,7 +90,7 @@ def prepare(
     Raises:
         ConfigError: a target that is not configured, or a contract that does not fit the source.
     """
-    source = locate(config.model.source)
+    source = locate(config.model.source, factory_of(config))
     inspection = inspect_source(workshop, source)
     source = with_external_data(source, inspection)
     contract = build_contract(config, inspection)

@@ -7,12 +7,18 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from phoneproof.capture.base import Factory
 from phoneproof.capture.infer import Inference, infer_contract
 from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Task
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Event, Listener
-from phoneproof.pipeline.data_facts import DataFacts, data_facts, find_labels
+from phoneproof.pipeline.data_facts import (
+    DataFacts,
+    data_facts,
+    find_labels,
+    small_pictures_size,
+)
 from phoneproof.pipeline.init_config import write_config
 from phoneproof.pipeline.prepare import inspect_source, load_labelled, locate
 from phoneproof.pipeline.workshop import open_workshop
@@ -30,14 +36,17 @@ class Started:
     config: Path
 
 
-def inspect_model(source: Path, listener: Listener) -> Inspection:
+def inspect_model(source: Path, listener: Listener, factory: Factory | None = None) -> Inspection:
     """What a model file says of itself; nothing stays on the disk.
+
+    Args:
+        factory: the user's code, for bare weights; it is run in a worker process.
 
     Raises:
         InvalidInput: truncated, hostile, empty or a Git-LFS pointer.
         Unsupported: a kind that is not read; the message says what to type instead.
     """
-    found = locate(source)
+    found = locate(source, factory)
     with (
         tempfile.TemporaryDirectory(prefix="phoneproof-") as scratch,
         open_workshop(Path(scratch), listener) as workshop,
@@ -60,17 +69,22 @@ def start_project(
     labels: Path | None,
     preset: str | None,
     task: Task | None,
+    factory: str | None = None,
     overwrite: bool,
     listener: Listener,
 ) -> Started:
     """Infer everything that can be inferred, and write it with its reasons.
+
+    Args:
+        factory: ``module:function`` for bare weights, looked for beside `config` first.
 
     Raises:
         ConfigError: `config` exists and `overwrite` is false; an unknown preset; labels that do
             not fit the model.
         InvalidInput, Unsupported: of the model or the images.
     """
-    inspection = inspect_model(source, listener)
+    code = Factory(target=factory, folder=config.absolute().parent) if factory else None
+    inspection = inspect_model(source, listener, code)
     found = find_labels(images, labels, task or inspection.task)
     inference = infer_contract(
         inspection,
@@ -78,6 +92,7 @@ def start_project(
         labels_found=found.class_names,
         preset=preset,
         task=task or inspection.task or found.suggests,
+        pictures_size=small_pictures_size(images) if inspection.size is None else None,
     )
     loaded, _ = load_labelled(images, labels, inference.contract, listener)
     data = data_facts(found, loaded)
@@ -89,6 +104,7 @@ def start_project(
         inspection=inspection,
         inference=inference,
         data=data,
+        factory=factory,
         overwrite=overwrite,
     )
     return Started(inspection=inspection, inference=inference, data=data, config=config)

@@ -20,7 +20,7 @@ from phoneproof.core.errors import InvalidInput, Unsupported
 MAX_PICKLE_BYTES = 64 << 20
 """YOLOv8's data.pkl has 45..150 kB; weights lie outside it."""
 
-_LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f920 6aa85019")
+LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f920 6aa85019")
 """The long that torch < 1.6 pickles first (after the two protocol bytes)."""
 
 _ZIP_ERRORS = (
@@ -30,7 +30,7 @@ _ZIP_ERRORS = (
 )
 """What zipfile raises on damaged archives."""
 
-_FETCH_AGAIN = "fetch the file again and compare its size with the original's"
+FETCH_AGAIN = "fetch the file again and compare its size with the original's"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +55,7 @@ class Checkpoint:
                 raise InvalidInput(
                     f"{self.path.name}: storage {printable(storage.key)} is not as described",
                     found=f"{size} instead of {expected} bytes",
-                    next_step=_FETCH_AGAIN,
+                    next_step=FETCH_AGAIN,
                 )
 
     def read_storages(self, storages: Iterable[StorageRef]) -> Mapping[StorageRef, bytes]:
@@ -70,7 +70,7 @@ class Checkpoint:
             with zipfile.ZipFile(self.path) as archive:
                 return {storage: archive.read(self.entries[storage.key]) for storage in wanted}
         except _ZIP_ERRORS as error:
-            raise _damaged(self.path, error) from error
+            raise damaged(self.path, error) from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -89,7 +89,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 _check_byte_order(path, archive.read(entries[f"{prefix}byteorder"]))
             data = archive.read(entries[f"{prefix}data.pkl"])
     except _ZIP_ERRORS as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     start = f"{prefix}data/"
     storages = {name[len(start) :]: e for name, e in entries.items() if name.startswith(start)}
     return Checkpoint(path=path, root=read_pickle(data), entries=MappingProxyType(storages))
@@ -102,16 +102,17 @@ def _check_first_bytes(path: Path) -> None:
     except OSError as error:
         raise InvalidInput(f"{path.name} cannot be opened", found=error.strerror or "") from error
     if not head:
-        raise InvalidInput(f"{path.name} is empty", found="0 bytes", next_step=_FETCH_AGAIN)
+        raise InvalidInput(f"{path.name} is empty", found="0 bytes", next_step=FETCH_AGAIN)
     if head.startswith(b"version https://git-lfs"):
         raise InvalidInput(
             f"{path.name} is a Git-LFS pointer, not the checkpoint",
             found=f"{path.stat().st_size} bytes of text that name the real file",
             next_step="git lfs pull",
         )
-    if _LEGACY_MAGIC in head[:16]:
+    if LEGACY_MAGIC in head[:16]:
         raise Unsupported(
-            f"{path.name} is in the legacy torch format (before torch 1.6), which is not read yet",
+            f"{path.name} is in the legacy torch format (before torch 1.6), which is read for "
+            "bare weights only",
             found="a bare pickle instead of a zip archive",
             next_step="load it where it was trained and save it again with torch >= 1.6",
         )
@@ -154,9 +155,9 @@ def _prefix(path: Path, entries: Mapping[str, zipfile.ZipInfo]) -> str:
     prefix = names[0].removesuffix("data.pkl")
     if f"{prefix}constants.pkl" in entries:
         raise Unsupported(
-            f"{path.name} is a TorchScript program, which is not read yet",
+            f"{path.name} is a TorchScript program, not a checkpoint",
             found="constants.pkl and code/ in the archive",
-            next_step="export the model to ONNX and give that file",
+            next_step="give it the ending .torchscript",
         )
     if entries[names[0]].file_size > MAX_PICKLE_BYTES:
         raise _hostile(path, f"a pickle of {entries[names[0]].file_size} bytes")
@@ -180,12 +181,13 @@ def _hostile(path: Path, found: str) -> InvalidInput:
     )
 
 
-def _damaged(path: Path, error: Exception) -> InvalidInput:
+def damaged(path: Path, error: Exception) -> InvalidInput:
+    """The error for an archive that breaks while it is read."""
     # zipfile says only "not a zip file" where the directory at the end is cut off.
     cut = "File is not a zip file" in str(error)
     reason = "the archive's directory at its end is missing" if cut else printable(str(error))
     return InvalidInput(
         f"{path.name} is truncated or damaged",
         found=f"{path.stat().st_size} bytes; {reason}",
-        next_step=_FETCH_AGAIN,
+        next_step=FETCH_AGAIN,
     )

@@ -7,9 +7,10 @@ that torch.save needs (tensors, parameters, ordered dicts, sizes) are table entr
 
 from __future__ import annotations
 
+import mmap
 import pickletools
 from collections.abc import Callable, Mapping
-from typing import NoReturn, TypeVar, cast
+from typing import IO, NoReturn, TypeVar, cast
 
 from phoneproof.capture.backends.torch_files.records import (
     GlobalName,
@@ -41,6 +42,8 @@ STORAGE_DTYPES: Mapping[str, TensorDType] = {
     "BoolStorage": "bool",
 }
 
+_STORAGE_MODULES = ("torch", "torch.cuda", "torch.storage")
+
 _MALFORMED = (ValueError, KeyError, IndexError, TypeError, OverflowError, DeprecationWarning)
 """genops on malformed text (a wrong escape is a DeprecationWarning, an error where warnings are),
 and stack or memo accesses that a valid pickle never makes."""
@@ -59,15 +62,32 @@ _CONSTANTS: Mapping[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": F
 _NOTHING_TO_DO = frozenset({"PROTO", "FRAME", "STOP"})
 
 
-def read_pickle(data: bytes) -> object:
+def read_pickle(data: bytes | mmap.mmap) -> object:
     """The value a pickle describes, with every foreign object as a `Record`.
+
+    Args:
+        data: the pickle, or a mapped file, which is left behind the pickle's last byte.
 
     Raises:
         InvalidInput: not a pickle, truncated, or beyond the limits above.
     """
+    value, _ = read_pickle_and_storages(data)
+    return value
+
+
+def read_pickle_and_storages(
+    data: bytes | mmap.mmap,
+) -> tuple[object, Mapping[str, StorageRef]]:
+    """As `read_pickle`, and every storage the pickle names, by key.
+
+    Raises:
+        InvalidInput: also where one key names two different storages.
+    """
     machine = _Machine()
+    # A mapped file reads as a file does; typeshed does not know.
+    source = data if isinstance(data, bytes) else cast("IO[bytes]", data)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(source)):
             if count >= MAX_OPCODES:
                 _refuse(f"more than {MAX_OPCODES} operations")
             machine.step(opcode.name, argument)
@@ -75,7 +95,7 @@ def read_pickle(data: bytes) -> object:
         raise
     except _MALFORMED as error:
         _refuse(f"{type(error).__name__}: {str(error)[:120]}", error)
-    return machine.result()
+    return machine.result(), machine.storages
 
 
 def _refuse(found: str, cause: Exception | None = None) -> NoReturn:
@@ -92,6 +112,7 @@ class _Machine:
     def __init__(self) -> None:
         self._stack: list[object] = []
         self._memo: dict[int, object] = {}
+        self.storages: dict[str, StorageRef] = {}
 
     def step(self, name: str, argument: object) -> None:
         """Execute one opcode."""
@@ -253,7 +274,10 @@ class _Machine:
             _refuse(f"state for a {type(target).__name__}")
 
     def persistent_id(self, _: object) -> None:
-        self._stack.append(_storage(self._pop()))
+        value = _persistent(self._pop())
+        if isinstance(value, StorageRef) and self.storages.setdefault(value.key, value) != value:
+            _refuse(f"storage {shown(value.key)} with two types or sizes")
+        self._stack.append(value)
 
 
 _HANDLERS: Mapping[str, Callable[[_Machine, object], None]] = {
@@ -349,7 +373,7 @@ def _size(arguments: tuple[object, ...]) -> object:
 
 
 def _tensor(arguments: tuple[object, ...]) -> object:
-    """Arguments of ``torch._utils._rebuild_tensor_v2``: storage, offset, size, stride, ..."""
+    """Arguments of ``torch._utils._rebuild_tensor`` and ``_v2``: storage, offset, size, stride."""
     storage = _instance(arguments[0], StorageRef)
     shape, stride = _counts(arguments[2]), _counts(arguments[3])
     (offset,) = _counts((arguments[1],))
@@ -371,13 +395,21 @@ def _counts(value: object) -> tuple[int, ...]:
     return cast("tuple[int, ...]", items)
 
 
-def _storage(identity: object) -> StorageRef:
-    """A persistent id: ("storage", class, key, location, element count)."""
+def _persistent(identity: object) -> StorageRef | GlobalName:
+    """A persistent id: ("storage", class, key, location, element count).
+
+    Before torch 1.6 a sixth part told of a view of another storage (null since torch 0.4), and
+    ("module", class, file, source) carried the text of a pickled module's class beside it.
+    """
     parts = _instance(identity, tuple)
-    if len(parts) != 5 or parts[0] != "storage":
+    if len(parts) == 4 and parts[0] == "module":
+        return _instance(parts[1], GlobalName)
+    if len(parts) not in (5, 6) or parts[0] != "storage":
         _refuse("a persistent id that is not a storage")
+    if parts[5:] not in ((), (None,)):
+        _refuse("a storage that is a view of another one (torch before 0.4)")
     kind = _instance(parts[1], GlobalName)
-    dtype = STORAGE_DTYPES.get(kind.name) if kind.module in ("torch", "torch.storage") else None
+    dtype = STORAGE_DTYPES.get(kind.name) if kind.module in _STORAGE_MODULES else None
     if dtype is None:
         _refuse(f"a storage of class {kind.dotted}")
     (numel,) = _counts((parts[4],))
@@ -387,6 +419,7 @@ def _storage(identity: object) -> StorageRef:
 _CONSTRUCTORS: Mapping[str, Callable[[tuple[object, ...]], object]] = {
     "collections.OrderedDict": _ordered_dict,
     "torch.Size": _size,
+    "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
