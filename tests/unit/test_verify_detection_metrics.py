@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from phoneproof.decode.results import Detections
-from phoneproof.verify.average_precision import mean_average_precision, mean_recall
+from phoneproof.verify import average_precision, detection_metrics, statistics
+from phoneproof.verify.average_precision import (
+    bootstrap_precision,
+    mean_average_precision,
+    mean_recall,
+)
 from phoneproof.verify.coco_matching import SMALL_AREAS, Truth, match_classes
-from phoneproof.verify.detection_metrics import coco_figures
+from phoneproof.verify.detection_metrics import coco_figures, matched_figures
 from phoneproof.verify.statistics import bootstrap_weights
 
 
@@ -52,13 +59,30 @@ def scenes(seed: int, n: int, classes: int) -> tuple[list[Truth], list[Detection
 def test_equals_faster_coco_eval(seed: int, classes: int) -> None:
     truths, found = scenes(seed, 25, classes)
     figures = coco_figures(truths, found)
-    ones = np.ones((25, 1))
-    precision = mean_average_precision(match_classes(truths, found), ones)
-    recall = mean_recall(match_classes(truths, found, SMALL_AREAS), ones)
+    matched = matched_figures(truths, found)
     assert 0.1 < figures.map50_95 < figures.map50 < 0.95
-    assert precision[0, 0] == pytest.approx(figures.map50, abs=1e-9)
-    assert precision.mean() == pytest.approx(figures.map50_95, abs=1e-9)
-    assert recall[0] == pytest.approx(figures.small_recall, abs=1e-9)
+    assert matched.map50 == pytest.approx(figures.map50, abs=1e-9)
+    assert matched.map50_95 == pytest.approx(figures.map50_95, abs=1e-9)
+    assert matched.small_recall == pytest.approx(figures.small_recall, abs=1e-9)
+
+
+def test_many_detections_are_counted_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    truths, found = scenes(5, 8, 3)
+    before = coco_figures(truths, found)
+    monkeypatch.setattr(detection_metrics, "MAX_ROWS", 10)
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    assert coco_figures(truths, found).map50_95 == pytest.approx(before.map50_95, abs=1e-9)
+
+
+def test_images_beyond_the_units_are_resampled_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    truths, found = scenes(6, 240, 2)
+    matches = match_classes(truths, found)
+    alone = bootstrap_precision(matches, 240).mean(axis=0)
+    monkeypatch.setattr(average_precision, "MAX_UNITS", 80)
+    monkeypatch.setattr(statistics, "MAX_UNITS", 80)
+    grouped = bootstrap_precision(matches, 240).mean(axis=0)
+    assert grouped.mean() == pytest.approx(alone.mean(), abs=0.005)
+    assert grouped.std() == pytest.approx(alone.std(), rel=0.25)
 
 
 def test_weights_mean_repeated_images() -> None:

@@ -18,6 +18,7 @@ from phoneproof.verify.statistics import (
     margin_verdict,
     percentile_bounds,
     ratio_estimate,
+    resampling_units,
     tango,
 )
 
@@ -171,6 +172,18 @@ def test_bootstrap_bounds_of_a_mean_are_those_of_theory() -> None:
     assert estimate.value == pytest.approx(values.mean())
     assert estimate.upper - estimate.value == pytest.approx(half, rel=0.06)
     assert estimate.value - estimate.lower == pytest.approx(half, rel=0.06)
+
+
+def test_many_images_are_resampled_in_groups_with_the_same_bounds() -> None:
+    values = np.random.default_rng(9).normal(0.1, 1.0, 20_000)
+    estimate = ratio_estimate(values, np.ones(20_000))
+    half = Z * values.std() / math.sqrt(20_000)
+    assert estimate.value == pytest.approx(values.mean())
+    assert estimate.upper - estimate.value == pytest.approx(half, rel=0.08)
+    units = resampling_units(20_000)
+    assert units[0] == 0
+    assert units[-1] == statistics.MAX_UNITS - 1
+    assert set(np.diff(units)) == {0, 1}
 
 
 def test_items_of_one_image_are_not_independent() -> None:

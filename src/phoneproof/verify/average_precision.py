@@ -8,19 +8,56 @@ along the score-sorted detections is a weighted running sum.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from phoneproof.verify.coco_matching import Bool, ClassMatches
 from phoneproof.verify.matching import Index
-from phoneproof.verify.statistics import Float64
+from phoneproof.verify.statistics import (
+    MAX_UNITS,
+    Float64,
+    bootstrap_weights,
+    resampling_units,
+)
 
 RECALLS: Final[Float64] = np.linspace(0.0, 1.0, 101)
 """COCO's 101 recall points."""
 
-_BLOCK: Final = 250
-"""Replicates handled at once: bounds memory to a few megabytes for a class of 5000 detections."""
+_BLOCK_VALUES: Final = 4_000_000
+"""Values of one array handled at once, detections of a class times replicates: 32 MB."""
+
+
+def bootstrap_precision(classes: Sequence[ClassMatches], images: int) -> Float64:
+    """mAP at each IoU threshold of each bootstrap replicate over `images`, [10, R].
+
+    The replicates of two models over the same images draw the same images.
+    """
+    units = _by_unit(classes, images)
+    return mean_average_precision(units, _weights(images))
+
+
+def bootstrap_recall(classes: Sequence[ClassMatches], images: int) -> Float64:
+    """Average recall of each bootstrap replicate over `images`, [R]."""
+    return mean_recall(_by_unit(classes, images), _weights(images))
+
+
+def _weights(images: int) -> Float64:
+    return bootstrap_weights(min(images, MAX_UNITS))
+
+
+def _by_unit(classes: Sequence[ClassMatches], images: int) -> tuple[ClassMatches, ...]:
+    """The matches with the units of resampling in place of images."""
+    unit = resampling_units(images)
+    return tuple(
+        replace(
+            one,
+            image=unit[one.image],
+            objects=np.bincount(unit, weights=one.objects).astype(np.float64),
+        )
+        for one in classes
+    )
 
 
 def mean_average_precision(classes: Sequence[ClassMatches], weights: Float64) -> Float64:
@@ -34,9 +71,11 @@ def mean_average_precision(classes: Sequence[ClassMatches], weights: Float64) ->
         float64 [10, R]; the mean over the first axis is mAP50-95, the first row mAP50. A class
         without an object in a replicate does not count there; NaN where none has one.
     """
-    blocks = range(0, weights.shape[1], _BLOCK)
+    largest = max((len(matches.image) for matches in classes), default=1)
+    step = max(1, min(weights.shape[1], _BLOCK_VALUES // max(1, largest)))
+    blocks = range(0, weights.shape[1], step)
     return np.concatenate(
-        [_mean_over_classes(classes, weights[:, at : at + _BLOCK]) for at in blocks], axis=1
+        [_mean_over_classes(classes, weights[:, at : at + step]) for at in blocks], axis=1
     )
 
 

@@ -12,7 +12,12 @@ from phoneproof.core.check import Check, Worst
 from phoneproof.core.dataset import ImageItem
 from phoneproof.core.errors import MissingExtra
 from phoneproof.decode.results import Detections
-from phoneproof.verify.average_precision import mean_average_precision, mean_recall
+from phoneproof.verify.average_precision import (
+    bootstrap_precision,
+    bootstrap_recall,
+    mean_average_precision,
+    mean_recall,
+)
 from phoneproof.verify.coco_matching import (
     SMALL_AREAS,
     ClassMatches,
@@ -27,7 +32,10 @@ from phoneproof.verify.evidence import (
     worst_images,
 )
 from phoneproof.verify.limits import Limits
-from phoneproof.verify.statistics import bootstrap_estimate, bootstrap_weights
+from phoneproof.verify.statistics import bootstrap_estimate
+
+MAX_ROWS: Final = 500_000
+"""Detections given to the library; about 1 GB at its worst moment."""
 
 METHOD: Final = (
     "detections decoded with confidence .001, class-aware NMS at IoU .7, multi-label, 300 kept; "
@@ -70,9 +78,14 @@ def truth_of(item: ImageItem, height: int, width: int) -> Truth:
 def coco_figures(truths: Sequence[Truth], detections: Sequence[Detections]) -> MeanAveragePrecision:
     """The figures as faster-coco-eval computes them, in memory and without a word.
 
+    The library wants a dictionary a detection, half a kilobyte each: beyond `MAX_ROWS` detections
+    the same figures come from the matches that the bootstrap uses (their equality is tested).
+
     Raises:
         MissingExtra: faster-coco-eval is not installed.
     """
+    if sum(len(found.scores) for found in detections) > MAX_ROWS:
+        return matched_figures(truths, detections)
     try:
         from faster_coco_eval import COCO
         from faster_coco_eval.core.faster_eval_api import COCOeval_faster
@@ -89,6 +102,21 @@ def coco_figures(truths: Sequence[Truth], detections: Sequence[Detections]) -> M
         map50=_mean_known(precision[0]),
         map50_95=_mean_known(precision),
         small_recall=_mean_known(recall),
+    )
+
+
+def matched_figures(
+    truths: Sequence[Truth], detections: Sequence[Detections]
+) -> MeanAveragePrecision:
+    """The same figures from our own matching; memory grows by arrays alone."""
+    once = np.ones((len(truths), 1))
+    precision = mean_average_precision(match_classes(truths, detections), once)
+    recall = mean_recall(match_classes(truths, detections, SMALL_AREAS), once)
+    small = float(recall[0])
+    return MeanAveragePrecision(
+        map50=float(precision[0, 0]),
+        map50_95=float(precision.mean()),
+        small_recall=-1.0 if np.isnan(small) else small,
     )
 
 
@@ -170,10 +198,8 @@ def _map_drop_check(
     truths = [row.truth for row in rows]
     before = match_classes(truths, [row.baseline for row in rows])
     after = match_classes(truths, [row.candidate for row in rows])
-    weights = bootstrap_weights(len(rows))
-    replicates = (
-        mean_average_precision(before, weights) - mean_average_precision(after, weights)
-    ).mean(axis=0)
+    n = len(rows)
+    replicates = (bootstrap_precision(before, n) - bootstrap_precision(after, n)).mean(axis=0)
     return margin_check(
         setting,
         "map50_95_drop",
@@ -193,8 +219,7 @@ def _small_recall_checks(
     after = match_classes(truths, [row.candidate for row in rows], SMALL_AREAS)
     if not before:
         return []
-    weights = bootstrap_weights(len(rows))
-    replicates = mean_recall(before, weights) - mean_recall(after, weights)
+    replicates = bootstrap_recall(before, len(rows)) - bootstrap_recall(after, len(rows))
     objects = sum(int(matches.objects.sum()) for matches in before)
     return [
         margin_check(

@@ -15,10 +15,13 @@ from scipy.special import betaincinv, ndtr, ndtri, stdtrit
 from phoneproof.core.check import Verdict
 
 Float64 = NDArray[np.float64]
+Index = NDArray[np.int64]
 
 CONFIDENCE: Final = 0.95
 Z: Final = float(ndtri(CONFIDENCE))
 REPLICATES: Final = 2000
+MAX_UNITS: Final = 4096
+"""Images are resampled in at most this many units: 64 MB of weights, whatever the number."""
 SEED: Final = 20240229
 """Fixed: the same predictions always give the same bounds."""
 
@@ -145,6 +148,16 @@ def _n_needed_rate(rate: float, margin: float) -> int | None:
     return high
 
 
+def resampling_units(n: int) -> Index:
+    """Which unit each of n images is resampled with: int64 [n], units numbered from 0.
+
+    Up to `MAX_UNITS` images each is its own. Beyond, neighbours go together, which keeps the
+    replicates' memory flat: images come in the order of their content hashes, so such a group is a
+    random sample, and resampling iid groups estimates the same variance.
+    """
+    return np.arange(n) * min(n, MAX_UNITS) // max(1, n)
+
+
 def bootstrap_weights(n: int, *, replicates: int = REPLICATES, seed: int = SEED) -> Float64:
     """How often each of n images is drawn: [n, replicates], each column sums to n."""
     random = np.random.Generator(np.random.PCG64(seed))
@@ -189,8 +202,9 @@ def ratio_estimate(numerators: Float64, denominators: Float64) -> Estimate:
     total = float(denominators.sum())
     if n == 0 or total == 0.0:
         return Estimate(value=math.nan, lower=-math.inf, upper=math.inf, needed=lambda _: None)
-    weights = bootstrap_weights(n)
-    counts = denominators @ weights
+    unit = resampling_units(n)
+    weights = bootstrap_weights(int(unit[-1]) + 1)
+    counts = np.bincount(unit, weights=denominators) @ weights
     drawn = counts > 0
-    replicates = (numerators @ weights)[drawn] / counts[drawn]
+    replicates = (np.bincount(unit, weights=numerators) @ weights)[drawn] / counts[drawn]
     return bootstrap_estimate(float(numerators.sum()) / total, replicates, n)
