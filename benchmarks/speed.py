@@ -12,18 +12,12 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
+from benchmarks.measuring import peak_memory, run, timed
 from phoneproof.pipeline.step import tool_versions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +25,6 @@ ASSETS = ROOT.parent / "shared" / "assets"
 RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
 COMMAND = [sys.executable, "-m", "phoneproof"]
 IMAGES = 64
-_SAMPLE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,45 +101,6 @@ def loop_ratio() -> Figure:
     return Figure(
         name="verification loop / bare loop", value=statistics.median(ratios), unit="", goal=1.3
     )
-
-
-def run(command: list[str], folder: Path) -> None:
-    """Run a command; its failure is ours."""
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-
-def timed(work: Callable[[], None]) -> float:
-    """Wall seconds."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-@contextmanager
-def peak_memory() -> Iterator[Callable[[], int]]:
-    """Largest sum of the resident sets of this process's descendants, sampled."""
-    peak = 0
-    done = threading.Event()
-
-    def sample() -> None:
-        nonlocal peak
-        me = psutil.Process()
-        while not done.wait(_SAMPLE_SECONDS):
-            total = 0
-            for child in me.children(recursive=True):
-                try:
-                    total += child.memory_info().rss
-                except psutil.Error:
-                    continue
-            peak = max(peak, total)
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield lambda: peak
-    finally:
-        done.set()
-        thread.join()
 
 
 def keep(figures: list[Figure]) -> None:
