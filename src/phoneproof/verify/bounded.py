@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from phoneproof.core.check import Check, Worst
 from phoneproof.core.errors import VerificationFailed
+from phoneproof.verify import final_rows
 from phoneproof.verify.evidence import ImageValue, Setting, bounded_check, worst_images
 from phoneproof.verify.limits import Limits
 
@@ -43,12 +44,18 @@ def compare_roles(
     sha256: str,
     baseline: Mapping[str, NDArray[Any]],
     candidate: Mapping[str, NDArray[Any]],
+    *,
+    floor: float = 0.0,
 ) -> tuple[RoleRow, ...]:
     """Differences of every output of one image.
+
+    Final detections (those with a role ``classes``) are matched first: rows above `floor`.
 
     Raises:
         VerificationFailed: the candidate's outputs have other names or shapes.
     """
+    if final_rows.CLASSES in baseline and list(baseline) == list(candidate):
+        baseline, candidate = final_rows.in_step(baseline, candidate, floor)
     expected = {role: array.shape for role, array in baseline.items()}
     found = {role: array.shape for role, array in candidate.items()}
     if expected != found:

@@ -172,7 +172,10 @@ def _in_step(
 def _compare(rows: _Rows, triple: Triple, contract: Contract, limits: Limits) -> None:
     item, before, after = triple
     if before.roles is not None and after.roles is not None:
-        rows.roles.extend(compare_roles(item.name, item.sha256, before.roles, after.roles))
+        floor = _confidence(contract) / 2
+        rows.roles.extend(
+            compare_roles(item.name, item.sha256, before.roles, after.roles, floor=floor)
+        )
     first, second = before.app, after.app
     if isinstance(first, Classification) and isinstance(second, Classification):
         rows.classes.append(
