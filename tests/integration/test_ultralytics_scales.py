@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from phoneproof.capture.backends.torch_files.checkpoint import read_checkpoint
-from phoneproof.capture.backends.ultralytics.architecture import parse_architecture
+from phoneproof.capture.backends.ultralytics.architecture.parse import parse_architecture
+from phoneproof.capture.backends.ultralytics.blocks.network import Network
 from phoneproof.capture.backends.ultralytics.description import head_of, namespace
 from phoneproof.capture.backends.ultralytics.model_record import find_model
-from phoneproof.capture.backends.ultralytics.modules import Network
 from tests.assets import asset
 
 PUBLISHED = {"n": 3_157_200, "s": 11_166_560, "m": 25_902_640, "l": 43_691_520, "x": 68_229_648}

@@ -33,6 +33,7 @@ from tests.integration.ultralytics_files import (
 )
 
 DETECT = "models/detect/yolov8n_coco_rebuilt.pt"
+FACES = "models/detect/yolov5n_face.pt"
 CLASSIFY = "models/classify/yolov8n-cls_weather_best.pt"
 PIXELS, SCORES = 1e-3, 1e-4
 """Limits of the difference from the recorded outputs."""
@@ -271,8 +272,9 @@ def activation(name: str) -> Edit:
         (family("PoseModel"), "PoseModel"),
         (family("WorldModel"), "WorldModel"),
         (activation("Hardswish"), "Hardswish"),
-        (text_replaced("C2f", "C3k2"), "C3k2"),
-        (text_replaced("Detect", "v10Detect"), "v10Detect"),
+        (text_replaced("C2f", "A2C2f"), "A2C2f"),
+        (text_replaced("SPPF", "SPPELAN"), "SPPELAN"),
+        (text_replaced("Detect", "Segment"), "Segment"),
     ],
 )
 def test_families_that_are_not_rebuilt(tmp_path: Path, edit: Edit, named: str) -> None:
@@ -282,11 +284,27 @@ def test_families_that_are_not_rebuilt(tmp_path: Path, edit: Edit, named: str) -
     assert "yolo export model=other.pt format=onnx opset=12" in error.next_step
 
 
-def test_yolov5_is_named_with_its_export_line() -> None:
-    error = refused(asset("models/detect/yolov5n_face.pt"))
+def test_a_fork_of_yolov5_is_named_with_its_export_line(tmp_path: Path) -> None:
+    fork = class_replaced("models.yolo Model", "models.yolo SegmentationModel")
+    error = refused(changed(asset(FACES), tmp_path / "seg.pt", fork))
     assert isinstance(error, Unsupported)
     assert "YOLOv5" in error.failed
-    assert "python export.py --weights yolov5n_face.pt --include onnx" in error.next_step
+    assert "python export.py --weights seg.pt --include onnx" in error.next_step
+
+
+def test_a_head_of_another_family(tmp_path: Path) -> None:
+    """A table with anchors under a model of the other repository."""
+    edit = class_replaced("models.yolo Model", "ultralytics.nn.tasks DetectionModel")
+    error = refused(changed(asset(FACES), tmp_path / "a.pt", edit))
+    assert isinstance(error, Unsupported)
+    assert "another family's head" in error.failed
+
+
+def test_blocks_of_another_family_do_not_fit_the_weights(tmp_path: Path) -> None:
+    """Control: C2f and C3k2 differ in their links only; the shapes and the records must tell."""
+    error = refused(changed(asset(DETECT), tmp_path / "a.pt", text_replaced("C2f", "C3k2")))
+    assert isinstance(error, InvalidInput)
+    assert "do not fit the architecture" in error.failed
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phoneproof.core.contract import Crop, Pad, Resize
+from phoneproof.core.contract import Crop, Decode, Pad, Resize
 from phoneproof.core.errors import ConfigError
 from phoneproof.core.presets import PRESETS, preset_decode, preset_input
 
@@ -13,7 +13,9 @@ from phoneproof.core.presets import PRESETS, preset_decode, preset_input
 def test_the_names() -> None:
     assert PRESETS == (
         "ultralytics.detect",
+        "ultralytics.detect_end2end",
         "ultralytics.classify",
+        "yolov5",
         "yolox",
         "torchvision.imagenet",
         "keras.tf",
@@ -40,7 +42,9 @@ def _ends(name: str) -> list[float]:
     ("name", "ends"),
     [
         ("ultralytics.detect", [0, 1, 0, 1]),
+        ("ultralytics.detect_end2end", [0, 1, 0, 1]),
         ("ultralytics.classify", [0, 1, 0, 1]),
+        ("yolov5", [0, 1, 0, 1]),
         ("yolox", [0, 255, 0, 255]),
         ("torchvision.imagenet", [-2.118, 2.249, -1.804, 2.64]),
         ("keras.tf", [-1, 1, -1, 1]),
@@ -78,6 +82,13 @@ def test_decodes() -> None:
     assert detect is not None
     assert detect.nms is not None
     assert (detect.confidence, detect.nms.iou, detect.nms.max_detections) == (0.25, 0.7, 300)
+    assert preset_decode("ultralytics.detect_end2end") == Decode(
+        confidence=0.25, multi_label=True, nms=None
+    )
+    older = preset_decode("yolov5")
+    assert older is not None
+    assert older.nms is not None
+    assert (older.confidence, older.nms.iou, older.nms.max_detections) == (0.25, 0.45, 1000)
     assert preset_decode("yolox") is not None
     assert preset_decode("keras.tf") is None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phoneproof.capture.backends.ultralytics.architecture import (
+from phoneproof.capture.backends.ultralytics.architecture.layers import (
     C2fLayer,
     ClassifyLayer,
     ConcatLayer,
@@ -15,8 +15,8 @@ from phoneproof.capture.backends.ultralytics.architecture import (
     DetectLayer,
     SppfLayer,
     UpsampleLayer,
-    parse_architecture,
 )
+from phoneproof.capture.backends.ultralytics.architecture.parse import parse_architecture
 from phoneproof.capture.backends.ultralytics.literals import argument, module_name
 from phoneproof.core.errors import InvalidInput, Unsupported
 
@@ -140,7 +140,7 @@ def test_code_as_activation_is_refused(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["C3k2", "C3", "Segment", "v10Detect", "nn.Conv2d", "__import__"]
+    "module", ["A2C2f", "C3Ghost", "Segment", "RepNCSPELAN4", "nn.Conv2d", "__import__"]
 )
 def test_unknown_modules_are_unsupported_by_name(module: str) -> None:
     with pytest.raises(Unsupported, match=module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,11 @@ from phoneproof.capture.backends.torch_files.records import (
     StorageRef,
     TensorRef,
 )
-from phoneproof.capture.backends.ultralytics.architecture import parse_architecture
+from phoneproof.capture.backends.ultralytics.architecture.parse import parse_architecture
 from phoneproof.capture.backends.ultralytics.description import Description
-from phoneproof.capture.backends.ultralytics.evidence import (
-    evidence_of,
-    findings_of,
-    hazards_of,
-    image_size,
-    labels_of,
-)
+from phoneproof.capture.backends.ultralytics.evidence import evidence_of, image_size, labels_of
+from phoneproof.capture.backends.ultralytics.findings import findings_of
+from phoneproof.capture.backends.ultralytics.hazards import hazards_of
 from phoneproof.capture.backends.ultralytics.model_record import find_model
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.core.json_format import canonical_bytes
@@ -74,6 +72,33 @@ def test_the_choice_of_weights_is_a_finding() -> None:
     values = {finding.key: finding.value for finding in findings_of(description())}
     assert values["source.weights"] == "model"
     assert values["source.dtype"] == "float16"
+
+
+def test_both_averages_and_the_optimizer_are_told() -> None:
+    momentum = TensorRef(
+        storage=StorageRef(key="9", dtype="float32", numel=10), shape=(10,), stride=(1,), offset=0
+    )
+    # Two views of one storage count once; a state that holds itself has an end.
+    state: dict[str, object] = {"a": [momentum, momentum], "b": WEIGHT}
+    state["again"] = state
+    fields = {"ema": classifier(), "optimizer": state, "epoch": 7, "best_fitness": 0.5}
+    found = {finding.key: finding for finding in findings_of(description(dict(fields)))}
+    assert found["source.weights"].value == "ema"
+    assert "weights under model are not used" in found["source.weights"].reason
+    assert found["source.optimizer"].value == "44 bytes"
+    assert found["source.training"].value == "epoch 7, best fitness until then 0.5"
+    plain = {finding.key for finding in findings_of(description())}
+    assert not plain & {"source.optimizer", "source.training"}
+
+
+def test_a_finished_training_counts_its_epochs_in_its_results() -> None:
+    fields: dict[str, object] = {
+        "epoch": -1,
+        "train_results": {"epoch": [1, 2, 3]},
+        "train_metrics": {"fitness": 0.25},
+    }
+    found = {finding.key: finding.value for finding in findings_of(description(fields))}
+    assert found["source.training"] == "3 epochs in its results, fitness 0.25"
 
 
 def test_weights_have_dotted_names_without_transient_buffers() -> None:
@@ -183,3 +208,41 @@ def test_metrics_are_finite_numbers() -> None:
     evidence = evidence_of(description(fields))
     assert evidence.metrics == (("fitness", 0.5), ("best_fitness", 0.25), ("last_epoch/epoch", 2.0))
     canonical_bytes(evidence)
+
+
+def beside(tmp_path: Path, name: str, other: str | None, data: bytes = b"damaged") -> list[str]:
+    """Hazards of a checkpoint `name` in a folder that also holds `other`."""
+    if other is not None:
+        (tmp_path / other).write_bytes(data)
+    read = Checkpoint(
+        path=tmp_path / name,
+        root={"model": classifier(names=["a", "b"]), "epoch": 9, "train_metrics": {"fitness": 0.4}},
+        entries={},
+    )
+    one = Description(
+        checkpoint=read, model=find_model(read), architecture=parse_architecture(TABLE)
+    )
+    return [f"{hazard.name}: {hazard.found}" for hazard in hazards_of(one)]
+
+
+def test_the_last_checkpoint_beside_the_best_is_a_hazard(tmp_path: Path) -> None:
+    data = pickle.dumps({"epoch": 4, "train_metrics": {"fitness": 0.6}}, 2)
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
+        archive.writestr("best/data.pkl", data)
+    made = (tmp_path / "made.zip").read_bytes()
+    (found,) = beside(tmp_path, "last.pt", "best.pt", made)
+    assert found == (
+        "not_the_best: last.pt (epoch 9, fitness 0.4) has best.pt (epoch 4, fitness 0.6) beside it"
+    )
+
+
+def test_a_damaged_best_checkpoint_is_said_to_be(tmp_path: Path) -> None:
+    (found,) = beside(tmp_path, "last.pt", "best.pt")
+    assert "best.pt (not readable: " in found
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("best.pt", "last.pt"), ("last.pt", None), ("last.pt", "first.pt")]
+)
+def test_the_best_checkpoint_is_no_hazard(tmp_path: Path, name: str, other: str | None) -> None:
+    assert beside(tmp_path, name, other) == []

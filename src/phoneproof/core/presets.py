@@ -58,7 +58,9 @@ def preset_input(name: str, size: Size) -> ImageInput:
 def preset_decode(name: str) -> Decode | None:
     """What the framework's own predictor does with a detector's outputs; None for classifiers.
 
-    Ultralytics: confidence .25, IoU .7, class-aware, at most 300 (the defaults of `predict`).
+    Ultralytics: confidence .25, IoU .7, class-aware, at most 300 (the defaults of `predict`). Its
+    end-to-end heads: the same confidence; every class of a box counts, no NMS, the best 300.
+    YOLOv5: confidence .25, IoU .45, class-aware, at most 1000 (the defaults of `detect.py`).
     YOLOX: score .3, IoU .45, class-aware (the defaults of its ONNX Runtime demo).
 
     Raises:
@@ -83,7 +85,7 @@ def _ultralytics_detect(size: Size) -> ImageInput:
     """Ultralytics' LetterBox with a fixed size (rect off, scaleup on), then RGB / 255.
 
     ``r = min(H / h, W / w)``; sides rounded half to even; centred, the spare pixel at the end;
-    grey 114; cv2.INTER_LINEAR.
+    grey 114; cv2.INTER_LINEAR. YOLOv5's `letterbox` with `auto` off does the same.
     """
     return _input(size, _letterbox(size, "center"), scale=1 / 255)
 
@@ -218,7 +220,9 @@ def _floor_div(side: int) -> int:
 _INPUTS: Mapping[str, Callable[[Size], ImageInput]] = MappingProxyType(
     {
         "ultralytics.detect": _ultralytics_detect,
+        "ultralytics.detect_end2end": _ultralytics_detect,
         "ultralytics.classify": _ultralytics_classify,
+        "yolov5": _ultralytics_detect,
         "yolox": _yolox,
         "torchvision.imagenet": _torchvision_imagenet,
         "keras.tf": _keras_tf,
@@ -231,6 +235,8 @@ _INPUTS: Mapping[str, Callable[[Size], ImageInput]] = MappingProxyType(
 _DECODES: Mapping[str, Decode] = MappingProxyType(
     {
         "ultralytics.detect": Decode(confidence=0.25, nms=Nms(iou=0.7, max_detections=300)),
+        "ultralytics.detect_end2end": Decode(confidence=0.25, multi_label=True, nms=None),
+        "yolov5": Decode(confidence=0.25, nms=Nms(iou=0.45, max_detections=1000)),
         "yolox": Decode(confidence=0.3, nms=Nms(iou=0.45, max_detections=300)),
     }
 )

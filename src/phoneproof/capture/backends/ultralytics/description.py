@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from phoneproof.capture.backends.torch_files.checkpoint import Checkpoint, read_checkpoint
 from phoneproof.capture.backends.torch_files.records import (
@@ -15,19 +16,21 @@ from phoneproof.capture.backends.torch_files.records import (
     printable,
     text_keys,
 )
-from phoneproof.capture.backends.ultralytics.architecture import (
+from phoneproof.capture.backends.ultralytics.architecture.layers import (
+    AnchorDetectLayer,
     Architecture,
     ClassifyLayer,
     DetectLayer,
-    parse_architecture,
+    DetectorLayer,
 )
+from phoneproof.capture.backends.ultralytics.architecture.parse import parse_architecture
 from phoneproof.capture.backends.ultralytics.model_record import (
     TASKS,
     ModelRecord,
     export_line,
     find_model,
 )
-from phoneproof.core.binding import Box, OutputBinding
+from phoneproof.core.binding import Axis, Box, OutputBinding, Role
 from phoneproof.core.capture import Head
 from phoneproof.core.errors import InvalidInput, Unsupported
 
@@ -53,6 +56,28 @@ class Description:
         """The checkpoint's own fields: date, version, train_args, ..."""
         root = self.checkpoint.root
         return text_keys(root) if isinstance(root, dict) else {}
+
+    @property
+    def left_out(self) -> Mapping[str, TensorRef]:
+        """Weights of the file that inference does not use.
+
+        An end-to-end head carries a second set of branches, which assign many boxes to an object
+        while it learns; YOLOv5 up to 5.0 stores its anchors a second time, in pixels.
+        """
+        head, name = self.architecture.head, self.architecture.head_name
+        prefixes: tuple[str, ...] = ()
+        if isinstance(head, DetectLayer) and head.end_to_end:
+            prefixes = (f"{name}.cv2.", f"{name}.cv3.")
+        elif isinstance(head, AnchorDetectLayer):
+            prefixes = (f"{name}.anchor_grid",)
+        tensors = self.model.tensors
+        return {key: ref for key, ref in tensors.items() if prefixes and key.startswith(prefixes)}
+
+    @property
+    def weights(self) -> Mapping[str, TensorRef]:
+        """The weights that are rebuilt."""
+        left_out = self.left_out
+        return {key: ref for key, ref in self.model.tensors.items() if key not in left_out}
 
 
 def describe(path: Path) -> Description:
@@ -80,32 +105,55 @@ def describe(path: Path) -> Description:
 def head_of(architecture: Architecture, size: tuple[int, int], batch: int) -> Head:
     """What the outputs mean for images of `size` [height, width].
 
-    Detect: [N, 4 + classes, A], A the sum over levels of (H // stride) * (W // stride); cx, cy,
-    w, h in pixels, then sigmoid scores. Classify: softmax probabilities [N, classes].
+    Anchor-free: [N, 4 + classes, A], A the sum over levels of (H // stride) * (W // stride);
+    cx, cy, w, h in pixels, then sigmoid scores; end-to-end heads alike, before their selection.
+    YOLOv5: [N, A, 5 + classes], A that many times the anchors of a cell; cx, cy, w, h in pixels,
+    objectness, class scores, all after the sigmoid. Classify: softmax probabilities [N, classes].
     """
     head = architecture.head
     if isinstance(head, ClassifyLayer):
         shape: tuple[int, ...] = (batch, head.classes)
         scores = OutputBinding(tensor=PROBABILITIES, role="scores", shape=shape, axes=("class",))
         return Head(outputs=(scores,))
-    anchors = sum((size[0] // stride) * (size[1] // stride) for stride in head.strides)
-    shape = (batch, 4 + head.classes, anchors)
-    boxes = OutputBinding(
-        tensor=DETECTIONS,
-        role="boxes",
-        shape=shape,
-        axes=("coord", "anchor"),
-        slice=(0, 4),
-        box=Box(format="cxcywh", units="pixels"),
-    )
-    scores = OutputBinding(
-        tensor=DETECTIONS,
-        role="scores",
-        shape=shape,
-        axes=("class", "anchor"),
-        slice=(4, 4 + head.classes),
-    )
-    return Head(outputs=(boxes, scores))
+    cells = sum((size[0] // stride) * (size[1] // stride) for stride in head.strides)
+    if isinstance(head, AnchorDetectLayer):
+        shape = (batch, cells * head.anchors, 5 + head.classes)
+        return Head(outputs=_parts(shape, "anchor_first", head.classes))
+    return Head(outputs=_parts((batch, 4 + head.classes, cells), "anchor_last", head.classes))
+
+
+def preset_of(architecture: Architecture) -> str:
+    """The preset of core.presets that does what the family's own predictor does."""
+    head = architecture.head
+    if isinstance(head, ClassifyLayer):
+        return "ultralytics.classify"
+    if isinstance(head, AnchorDetectLayer):
+        return "yolov5"
+    return "ultralytics.detect_end2end" if head.end_to_end else "ultralytics.detect"
+
+
+def _parts(
+    shape: tuple[int, ...], order: Literal["anchor_first", "anchor_last"], classes: int
+) -> tuple[OutputBinding, ...]:
+    """Boxes, objectness where anchors come first (YOLOv5's order), scores."""
+    roles: tuple[tuple[Role, int], ...] = (("boxes", 4), ("scores", classes))
+    if order == "anchor_first":
+        roles = (("boxes", 4), ("objectness", 1), ("scores", classes))
+    parts, start = [], 0
+    for role, width in roles:
+        axis: Axis = "class" if role == "scores" else "coord"
+        parts.append(
+            OutputBinding(
+                tensor=DETECTIONS,
+                role=role,
+                shape=shape,
+                axes=("anchor", axis) if order == "anchor_first" else (axis, "anchor"),
+                slice=(start, start + width),
+                box=Box(format="cxcywh", units="pixels") if role == "boxes" else None,
+            )
+        )
+        start += width
+    return tuple(parts)
 
 
 def small_floats(checkpoint: Checkpoint, value: object) -> tuple[float, ...] | None:
@@ -123,7 +171,12 @@ def small_floats(checkpoint: Checkpoint, value: object) -> tuple[float, ...] | N
 
 
 def _check_task(model: ModelRecord, architecture: Architecture) -> None:
-    detects = isinstance(architecture.head, DetectLayer)
+    detects = isinstance(architecture.head, DetectorLayer)
+    if isinstance(architecture.head, AnchorDetectLayer) != model.is_yolov5:
+        raise Unsupported(
+            f"{model.record.type.dotted} with another family's head is not rebuilt",
+            found=type(architecture.head).__name__.removesuffix("Layer"),
+        )
     if detects != (TASKS[model.record.type.dotted] == "detect"):
         raise Unsupported(
             f"{model.record.type.name} with another kind of head is not rebuilt",
@@ -144,9 +197,9 @@ def _check_activations(model: ModelRecord) -> None:
 def _check_strides(checkpoint: Checkpoint, model: ModelRecord, architecture: Architecture) -> None:
     """The strides the file recorded must be those its layers give."""
     head = architecture.head
-    if not isinstance(head, DetectLayer):
+    if isinstance(head, ClassifyLayer):
         return
-    module = model.modules.get(f"model.{len(architecture.rows) - 1}")
+    module = model.modules.get(architecture.head_name)
     recorded = small_floats(checkpoint, module.attribute("stride")) if module else None
     if recorded != tuple(map(float, head.strides)):
         raise InvalidInput(

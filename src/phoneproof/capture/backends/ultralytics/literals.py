@@ -9,7 +9,10 @@ from typing import NoReturn
 from phoneproof.capture.backends.torch_files.records import shown
 from phoneproof.core.errors import InvalidInput
 
-Argument = int | float | bool | str | None
+Argument = int | float | bool | str | tuple[int, ...] | None
+
+MAX_NUMBER = 16384
+"""Largest whole number in a list of them."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}(\.[A-Za-z_][A-Za-z0-9_]{0,63}){0,4}")
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{0,31}")
@@ -29,13 +32,15 @@ def module_name(value: object) -> str:
 
 
 def argument(value: object, classes: int) -> Argument:
-    """A row's argument: a literal, the word ``nc`` (the class count) or a plain word.
+    """A row's argument: a literal, whole numbers, the word ``nc`` (class count) or a plain word.
 
     Raises:
         InvalidInput: anything else, such as an expression.
     """
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, list | tuple) and 1 <= len(value) <= 8:
+        return tuple(count(item, "argument's number", MAX_NUMBER) for item in value)
     if not isinstance(value, str):
         refuse("argument", value)
     words: Mapping[str, Argument] = {"nc": classes, "None": None, "True": True, "False": False}

@@ -21,6 +21,8 @@ MAX_MODULES, MAX_NAME = 20_000, 256
 TASKS: Mapping[str, str] = {
     "ultralytics.nn.tasks.DetectionModel": "detect",
     "ultralytics.nn.tasks.ClassificationModel": "classify",
+    "models.yolo.Model": "detect",
+    "models.yolo.DetectionModel": "detect",
 }
 
 _V8_EXPORT = "export it where ultralytics is installed: yolo export model={} format=onnx opset=12"
@@ -38,6 +40,11 @@ class ModelRecord:
     record: Record
     modules: Mapping[str, Record]
     tensors: Mapping[str, TensorRef]
+
+    @property
+    def is_yolov5(self) -> bool:
+        """Written by the YOLOv5 repository, whose modules are named ``models.*``."""
+        return self.record.type.module.startswith("models.")
 
 
 def find_model(checkpoint: Checkpoint) -> ModelRecord:
@@ -76,7 +83,7 @@ def _check_family(name: str, family: str) -> None:
     known = family.startswith(("models.", "ultralytics."))
     raise Unsupported(
         f"{name}: the family {label} is not rebuilt" if known else f"{name} holds a {family}",
-        found=f"rebuilt are YOLOv8 {' and '.join(TASKS.values())} models",
+        found="rebuilt are detectors and classifiers of YOLOv5, YOLOv8, YOLOv10, YOLO11, YOLO26",
         next_step=export_line(name, family) if known else "export it to ONNX and give that file",
     )
 

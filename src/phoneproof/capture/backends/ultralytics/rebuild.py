@@ -15,12 +15,12 @@ from phoneproof.capture.backends.torch_files.records import (
     printable,
     shown,
 )
-from phoneproof.capture.backends.ultralytics.architecture import (
-    Architecture,
-    DetectLayer,
-)
+from phoneproof.capture.backends.ultralytics.architecture.layers import Architecture
+from phoneproof.capture.backends.ultralytics.blocks.attention import Attention, PsaBlock
+from phoneproof.capture.backends.ultralytics.blocks.cross_stage import Bottleneck, C2f, Cib
+from phoneproof.capture.backends.ultralytics.blocks.network import Network
+from phoneproof.capture.backends.ultralytics.blocks.pooling import Sppf
 from phoneproof.capture.backends.ultralytics.description import ACTIVATIONS, Description
-from phoneproof.capture.backends.ultralytics.modules import Network
 from phoneproof.core.errors import ConfigError, InvalidInput
 
 _SETTINGS: Mapping[type[nn.Module], tuple[str, ...]] = {
@@ -32,6 +32,16 @@ _SETTINGS: Mapping[type[nn.Module], tuple[str, ...]] = {
 }
 """What a module computes beside its weights: must be what the checkpoint recorded."""
 
+_OWN_SETTINGS: Mapping[type[nn.Module], tuple[str, ...]] = {
+    Bottleneck: ("add",),
+    Cib: ("add",),
+    PsaBlock: ("add",),
+    Attention: ("num_heads", "key_dim", "head_dim", "scale"),
+    C2f: ("c",),
+    Sppf: ("n", "add"),
+}
+"""The same of the families' blocks, where the version that wrote the file recorded it."""
+
 
 def rebuild(description: Description, size: tuple[int, int]) -> Network:
     """The network with its weights, float32, in eval mode, for images of `size` [height, width].
@@ -41,15 +51,15 @@ def rebuild(description: Description, size: tuple[int, int]) -> Network:
             the description.
         ConfigError: a size that the head's strides do not divide.
     """
-    checkpoint, model = description.checkpoint, description.model
+    checkpoint, tensors = description.checkpoint, description.weights
     architecture = description.architecture
     _check_size(architecture, size)
     with torch.device("meta"):  # an absurd architecture costs nothing before it is compared
         network = Network(architecture, size)
-    _check_tensors(checkpoint.path.name, network.state_dict(), model.tensors)
-    _apply_settings(network, model.modules)
-    storages = checkpoint.read_storages(ref.storage for ref in model.tensors.values())
-    weights = {name: _tensor(storages, ref) for name, ref in model.tensors.items()}
+    _check_tensors(checkpoint.path.name, network.state_dict(), tensors)
+    _apply_settings(network, description.model.modules)
+    storages = checkpoint.read_storages(ref.storage for ref in tensors.values())
+    weights = {name: _tensor(storages, ref) for name, ref in tensors.items()}
     network.load_state_dict(weights, strict=True, assign=True)
     return network.eval().requires_grad_(requires_grad=False)
 
@@ -63,8 +73,7 @@ def _tensor(storages: Mapping[StorageRef, bytes], ref: TensorRef) -> Tensor:
 
 
 def _check_size(architecture: Architecture, size: tuple[int, int]) -> None:
-    head = architecture.head
-    step = max(head.strides) if isinstance(head, DetectLayer) else 1
+    step = architecture.step
     if any(side < 1 or side % step for side in size):
         raise ConfigError(
             f"the image size must be a multiple of {step}",
@@ -112,6 +121,10 @@ def _apply_settings(network: Network, records: Mapping[str, Record]) -> None:
             module.eps = _epsilon(name, record)
         for setting in _SETTINGS.get(type(module), ()):
             _check_setting(name, setting, getattr(module, setting), record.attribute(setting))
+        for setting in _OWN_SETTINGS.get(type(module), ()):
+            if setting in record.attributes:
+                ours = getattr(module, setting)
+                _check_setting(name, setting, ours, record.attribute(setting))
         if name.rpartition(".")[2] == "act":
             _replace(network, name, _activation(name, record))
 

@@ -1,4 +1,4 @@
-"""Ultralytics YOLOv8 checkpoints as a source: inspection, baseline session, hub export."""
+"""YOLOv5 and Ultralytics checkpoints as a source: inspection, baseline session, hub export."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
+from phoneproof.capture.backends.ultralytics.blocks.network import Network
 from phoneproof.capture.backends.ultralytics.description import (
     DETECTIONS,
     Description,
     describe,
     head_of,
+    preset_of,
 )
-from phoneproof.capture.backends.ultralytics.evidence import (
-    evidence_of,
-    findings_of,
-    hazards_of,
-    image_size,
-    labels_of,
-)
-from phoneproof.capture.backends.ultralytics.modules import Network
+from phoneproof.capture.backends.ultralytics.evidence import evidence_of, image_size, labels_of
+from phoneproof.capture.backends.ultralytics.findings import findings_of
+from phoneproof.capture.backends.ultralytics.hazards import hazards_of
 from phoneproof.capture.backends.ultralytics.rebuild import rebuild
 from phoneproof.capture.base import HubExport
 from phoneproof.capture.heads import unlike_ranges
@@ -68,7 +65,7 @@ class UltralyticsSource:
             size=size,
             task=task,
             head=head,
-            preset=f"ultralytics.{task}",
+            preset=preset_of(description.architecture),
             labels=labels_of(description),
             evidence=evidence_of(description),
             findings=(*findings_of(description), size_finding),

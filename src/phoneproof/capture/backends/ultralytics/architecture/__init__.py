@@ -1,0 +1,1 @@
+"""The architecture a checkpoint describes: parsed from its layer table, never evaluated."""
