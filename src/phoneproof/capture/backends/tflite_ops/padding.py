@@ -58,7 +58,8 @@ def activated(call: Call, tensor: torch.Tensor) -> torch.Tensor:
     """The operator's fused activation applied.
 
     Raises:
-        Unsupported: SIGN_BIT or an unknown one.
+        Unsupported: TANH and SIGN_BIT, which the schema knows and LiteRT's kernels silently leave
+            out: no converter writes them, and nobody can tell what was meant.
     """
     kind = call.options.number("fusedActivationFunction")
     match kind:
@@ -70,6 +71,4 @@ def activated(call: Call, tensor: torch.Tensor) -> torch.Tensor:
             return torch.clamp(tensor, -1.0, 1.0)
         case 3:
             return functional.relu6(tensor)
-        case 4:
-            return torch.tanh(tensor)
     raise call.unsupported(f"fused activation {kind}")
