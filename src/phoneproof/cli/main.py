@@ -14,6 +14,7 @@ from phoneproof.core.errors import INTERRUPTED_EXIT_CODE, MissingExtra, Phonepro
 _COMMANDS: Final = {
     "inspect": "Show what a model file says: inputs, head, training, licence, hazards.",
     "init": "Write phoneproof.toml: everything inferred, with the reasons.",
+    "preflight": "Show what the model says of production images; converts nothing.",
     "build": "Capture, convert, verify and package; refuses a model that got worse.",
     "verify": "Check a bundle: hashes, golden vectors, and a re-measure on images.",
     "compare": "Compare two model files under one contract, on images.",

@@ -105,9 +105,9 @@ class Report(SchemaType, frozen=True, kw_only=True):
     undecided: what the user wants done with undecided checks. created: ISO 8601, UTC; null where
     times are left out. source: what the source's own outputs reach on the labels. gate: the
     checks of the hub against the source; refused_importers: the ways to a hub that were tried
-    before. hazards: of the source, the steps and the images. preflight:
-    production images, where given; recorded: metrics that came with the source, measured again. seconds: wall time; peak_rss_bytes:
-    of the largest step's process.
+    before. hazards: of the source, the steps and the images. preflight: production images,
+    where given; recorded: metrics that came with the source, measured again. seconds: wall time;
+    peak_rss_bytes: of the largest step's process.
     """
 
     schema: Literal["phoneproof.report/1"] = "phoneproof.report/1"

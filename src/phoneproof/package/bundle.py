@@ -22,6 +22,7 @@ from phoneproof.core.errors import (
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.manifest import BundleFile, Manifest
 from phoneproof.core.report import Report
+from phoneproof.package.contact_sheet import Tile
 from phoneproof.package.model_card import model_card
 from phoneproof.package.report_html import Comparison, render_report
 
@@ -43,7 +44,8 @@ class BundleContents:
 
     artifacts: each with the file or folder where it lies now; `Artifact.path` says where it goes
     (``artifacts/...``). golden: a folder made by `make_golden`. baseline: the folder of stored
-    baseline predictions. comparisons: the worst images, drawn into the page.
+    baseline predictions. comparisons: the worst images, tiles: the contact sheet of
+    production images; both are drawn into the page.
     """
 
     contract: Contract
@@ -52,6 +54,7 @@ class BundleContents:
     golden: Path | None = None
     baseline: Path | None = None
     comparisons: tuple[Comparison, ...] = ()
+    tiles: tuple[Tile, ...] = ()
 
 
 def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
@@ -100,7 +103,7 @@ def _fill(folder: Path, contents: BundleContents) -> Manifest:
     contract_bytes = pretty_bytes(contents.contract)
     (folder / CONTRACT).write_bytes(contract_bytes)
     (folder / REPORT).write_bytes(pretty_bytes(contents.report))
-    page = render_report(contents.report, contents.comparisons)
+    page = render_report(contents.report, contents.comparisons, contents.tiles)
     (folder / REPORT_PAGE).write_bytes(page.encode())
     (folder / MODEL_CARD).write_bytes(model_card(contents.report).encode())
     for artifact, source in contents.artifacts:

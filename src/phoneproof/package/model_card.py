@@ -6,11 +6,13 @@ from phoneproof.core.check import Check
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.package.input_words import input_words, results_words
 from phoneproof.package.markdown import bullets, plain, table
+from phoneproof.package.preflight_words import set_words, summary_line
 from phoneproof.package.wording import (
     bounds_text,
     check_title,
     headline,
     limit_text,
+    sentence,
     size,
     with_unit,
 )
@@ -71,7 +73,22 @@ def _measured(report: Report) -> list[str]:
         parts += [f"### {artifact.id}: {artifact.verdict}", _table(artifact.checks)]
     if not report.artifacts:
         parts += ["### capture gate", _table(report.gate)]
-    return parts
+    return [*parts, *_recorded(report), *_production(report)]
+
+
+def _recorded(report: Report) -> list[str]:
+    if not report.recorded:
+        return []
+    lines = tuple(plain(metric.sentence) for metric in report.recorded)
+    return ["### Recorded by the training, and measured here", bullets(lines)]
+
+
+def _production(report: Report) -> list[str]:
+    preflight = report.preflight
+    if preflight is None:
+        return []
+    lines = (plain(sentence(summary_line(preflight))), plain(set_words(preflight)))
+    return ["### Production images, without labels", bullets(lines)]
 
 
 def _table(checks: tuple[Check, ...]) -> str:

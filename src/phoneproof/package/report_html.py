@@ -18,8 +18,10 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.decode.results import Results
 from phoneproof.package import figures, wording
+from phoneproof.package.contact_sheet import Tile
 from phoneproof.package.drawing import draw_predictions
 from phoneproof.package.input_words import input_words
+from phoneproof.package.preflight_html import add_preflight_words
 
 PICTURE_SIDE = 360
 JPEG_QUALITY = 80
@@ -54,8 +56,13 @@ class Pair:
     height: int
 
 
-def render_report(report: Report, comparisons: Sequence[Comparison] = ()) -> str:
-    """The page's HTML. It requests nothing: styles, drawings and pictures are inside."""
+def render_report(
+    report: Report, comparisons: Sequence[Comparison] = (), tiles: Sequence[Tile] = ()
+) -> str:
+    """The page's HTML. It requests nothing: styles, drawings and pictures are inside.
+
+    tiles: the contact sheet of `report.preflight`.
+    """
     contract = report.capture.contract
     pairs = {
         artifact.id: [_pair(c, contract) for c in comparisons if c.artifact == artifact.id]
@@ -63,7 +70,7 @@ def render_report(report: Report, comparisons: Sequence[Comparison] = ()) -> str
     }
     threshold = contract.decode.confidence if contract.decode else None
     return (
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
             report=report,
@@ -74,6 +81,9 @@ def render_report(report: Report, comparisons: Sequence[Comparison] = ()) -> str
             pairs=pairs,
             threshold=threshold,
             input_words=input_words(contract),
+            preflight=report.preflight,
+            recorded=report.recorded,
+            tiles=tiles,
         )
     )
 
@@ -100,7 +110,8 @@ def _anchor(artifact: ArtifactReport) -> str:
     return f"artifact-{artifact.sha256[:12]}"
 
 
-def _environment() -> jinja2.Environment:
+def page_environment() -> jinja2.Environment:
+    """Templates, filters and words of every page."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("phoneproof.package"),
         autoescape=True,
@@ -128,4 +139,5 @@ def _environment() -> jinja2.Environment:
         check_title=wording.check_title,
         open_checks=wording.open_checks,
     )
+    add_preflight_words(environment)
     return environment

@@ -67,7 +67,6 @@ _NOT_YET_FIELDS: Final = (
     ("model", "reference"),
     ("model", "reference_python"),
     ("data", "calibration"),
-    ("data", "production"),
 )
 """Part of the agreed schema, but read by no step: a setting that does nothing is a trap."""
 

@@ -22,6 +22,7 @@ from phoneproof.pipeline.config import target_formats, target_precisions
 from phoneproof.pipeline.config_types import Config, LoadedConfig, TargetConfig, TargetName
 from phoneproof.pipeline.contract_config import build_contract
 from phoneproof.pipeline.image_hazards import image_hazards
+from phoneproof.pipeline.preflight_images import load_production
 from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildRequest
 from phoneproof.pipeline.workshop import Workshop
 
@@ -107,6 +108,7 @@ def prepare(
         checks=config.checks,
         hazards=image_hazards(images),
         golden=golden_pictures(config),
+        production=load_production(config.data.production, listener),
         destination=config.package.directory / f"{contract.name}-{contract.version}",
     )
 

@@ -66,7 +66,8 @@ class BuildRequest:
     """What to build from what, and what to hold it to.
 
     hub_binding: how the hub program will carry the contract. golden: the user's own pictures
-    that may ship; none means generated ones. destination: the bundle's folder.
+    that may ship; none means generated ones. production: unlabelled pictures as the app will see
+    them, where named. destination: the bundle's folder.
     """
 
     source: BuildSource
@@ -79,6 +80,7 @@ class BuildRequest:
     checks: ChecksConfig = field(default_factory=ChecksConfig)
     hazards: tuple[Hazard, ...] = ()
     golden: tuple[Path, ...] = ()
+    production: ImageSet | None = None
     destination: Path
 
     def limits_for(self, precision: Precision) -> Limits:

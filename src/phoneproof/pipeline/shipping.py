@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from phoneproof.core.artifact import file_sha256
 from phoneproof.core.capture import Capture
@@ -14,10 +15,14 @@ from phoneproof.pipeline.artifact_chain import JudgedArtifact
 from phoneproof.pipeline.cache import storage_errors
 from phoneproof.pipeline.gate import GateResult
 from phoneproof.pipeline.pack_step import PackStep
+from phoneproof.pipeline.preflight import NO_PREFLIGHT, PreflightResult, with_preflight
 from phoneproof.pipeline.request import BuildRequest
 from phoneproof.pipeline.step import tool_versions
 from phoneproof.pipeline.workshop import Workshop
 from phoneproof.verify.limits import Limits
+
+if TYPE_CHECKING:
+    from phoneproof.package.contact_sheet import Tile
 
 REFUSED_SUFFIX = "-refused"
 _WORST_IMAGES = 4
@@ -31,18 +36,22 @@ def ship(
     gate: GateResult,
     judged: tuple[JudgedArtifact, ...],
     seconds: float,
+    preflight: PreflightResult = NO_PREFLIGHT,
 ) -> tuple[Report, Path]:
     """Write the bundle where everything is accepted, else the report alone.
 
     Returns:
         The report and the folder it lies in.
     """
-    report = compose_report(
-        request, gate, judged, seconds=seconds, peak_rss_bytes=workshop.cache.peak_rss_bytes
+    report = with_preflight(
+        compose_report(
+            request, gate, judged, seconds=seconds, peak_rss_bytes=workshop.cache.peak_rss_bytes
+        ),
+        preflight,
     )
     if not report.accepted:
-        return report, _write_refusal(request, report, gate, judged)
-    _write_bundle(request, workshop, report, gate, judged)
+        return report, _write_refusal(request, report, gate, judged, preflight.tiles)
+    _write_bundle(request, workshop, report, gate, judged, preflight.tiles)
     shutil.rmtree(_refusal_folder(request), ignore_errors=True)
     return report, request.destination
 
@@ -138,6 +147,7 @@ def _write_bundle(
     report: Report,
     gate: GateResult,
     judged: tuple[JudgedArtifact, ...],
+    tiles: tuple[Tile, ...],
 ) -> None:
     from phoneproof.package.bundle import BundleContents, write_bundle
     from phoneproof.pipeline.worst import comparisons
@@ -160,12 +170,17 @@ def _write_bundle(
             golden=pack.folder / "golden",
             baseline=pack.folder / "baseline",
             comparisons=comparisons(request, gate, judged, limit=_WORST_IMAGES),
+            tiles=tiles,
         ),
     )
 
 
 def _write_refusal(
-    request: BuildRequest, report: Report, gate: GateResult, judged: tuple[JudgedArtifact, ...]
+    request: BuildRequest,
+    report: Report,
+    gate: GateResult,
+    judged: tuple[JudgedArtifact, ...],
+    tiles: tuple[Tile, ...],
 ) -> Path:
     from phoneproof.core.json_format import pretty_bytes
     from phoneproof.package.report_html import render_report
@@ -173,7 +188,7 @@ def _write_refusal(
 
     folder = _refusal_folder(request)
     fresh = folder.with_name(f".{folder.name}.new")
-    page = render_report(report, comparisons(request, gate, judged, limit=_WORST_IMAGES))
+    page = render_report(report, comparisons(request, gate, judged, limit=_WORST_IMAGES), tiles)
     try:
         with storage_errors(folder):
             shutil.rmtree(fresh, ignore_errors=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from phoneproof.core.events import Listener
+from phoneproof.core.events import Listener, silence
 from phoneproof.pipeline.cache import STEP_TIMEOUT_SECONDS, StepCache, workspace_lock
 from phoneproof.pipeline.process import WorkerPool
 from phoneproof.pipeline.step import Step, StepResult
@@ -23,10 +23,11 @@ _THREADS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Workshop:
-    """The cache and the threads that wait for its steps."""
+    """The cache, the threads that wait for its steps, and who hears what happens."""
 
     cache: StepCache
     _threads: ThreadPoolExecutor
+    listener: Listener = silence
 
     def start(self, step: Step, listener: Listener | None = None) -> Future[StepResult]:
         """Begin a step; its result or its error is in the future."""
@@ -52,7 +53,7 @@ def open_workshop(
     with workspace_lock(workspace):
         cache = StepCache(workspace, pool, listener, workers=side_by_side(), timeout=timeout)
         try:
-            yield Workshop(cache=cache, _threads=threads)
+            yield Workshop(cache=cache, _threads=threads, listener=listener)
         finally:
             pool.close()
             threads.shutdown(wait=True, cancel_futures=True)
