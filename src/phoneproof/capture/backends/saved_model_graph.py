@@ -1,0 +1,161 @@
+"""TensorFlow graphs as data: parsed from protocol buffers, nothing is loaded or run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow
+from phoneproof.core.errors import InvalidInput, first_line
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.attr_value_pb2 import AttrValue
+    from tensorflow.core.framework.function_pb2 import FunctionDef
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+    from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+_MAX_BYTES = 1 << 31
+"""No protocol buffer may be larger."""
+MAIN = "the main graph"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One operation. inputs: "node:output"; controls: nodes it waits for; functions: it names.
+
+    attributes: as the protocol buffer holds them.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    controls: tuple[str, ...]
+    functions: tuple[str, ...]
+    attributes: Mapping[str, AttrValue]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Graph:
+    """The main graph, or one function with its arguments and what it returns, in order."""
+
+    name: str
+    nodes: Mapping[str, Node]
+    arguments: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """A main graph and its function library."""
+
+    main: Graph
+    functions: Mapping[str, Graph] = field(default_factory=dict)
+
+    def graphs(self) -> Iterator[Graph]:
+        """The main graph, then every function."""
+        yield self.main
+        yield from self.functions.values()
+
+
+def read_saved_model(path: Path) -> SavedModel:
+    """Parse ``saved_model.pb`` with TensorFlow's own message classes.
+
+    Raises:
+        InvalidInput: unreadable, too large, or no such message.
+    """
+    import_tensorflow()
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    message = saved_model_pb2.SavedModel()
+    _parse(message, path / "saved_model.pb", f"{path.name}/saved_model.pb")
+    return message
+
+
+def read_graph_def(path: Path) -> GraphDef:
+    """Parse a GraphDef file.
+
+    Raises:
+        InvalidInput: unreadable, too large, no such message, or without a node.
+    """
+    import_tensorflow()
+    from tensorflow.core.framework import graph_pb2
+
+    message = graph_pb2.GraphDef()
+    _parse(message, path, path.name)
+    if not message.node:
+        raise InvalidInput(f"{path.name} is not a TensorFlow graph", found="no node in it")
+    return message
+
+
+def program_of(graph: GraphDef) -> Program:
+    """The graph and its library, as plain records."""
+    names = frozenset(f.signature.name for f in graph.library.function)
+    return Program(
+        main=Graph(name=MAIN, nodes=_nodes(graph.node, names)),
+        functions={f.signature.name: _function(f, names) for f in graph.library.function},
+    )
+
+
+def base(reference: str) -> str:
+    """The node of "node:output", "node:name:index" or "^node"."""
+    return reference.lstrip("^").partition(":")[0]
+
+
+def output_index(reference: str) -> int:
+    """Which output "node", "node:1" or "node:output:1" names."""
+    last = reference.rpartition(":")[2]
+    return int(last) if ":" in reference and last.isdigit() else 0
+
+
+def shape_of(shape: TensorShapeProto) -> tuple[int, ...] | None:
+    """Sides, -1 where open; None where even the rank is."""
+    return None if shape.unknown_rank else tuple(int(dim.size) for dim in shape.dim)
+
+
+def _parse(message: SavedModel | GraphDef, file: Path, name: str) -> None:
+    from google.protobuf.message import DecodeError
+
+    try:
+        if file.stat().st_size >= _MAX_BYTES:
+            raise InvalidInput(f"{name} is larger than a protocol buffer can be")
+        message.ParseFromString(file.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise InvalidInput(
+            f"{name} is not a readable TensorFlow graph",
+            found=first_line(error),
+            next_step="it is truncated or of another kind: copy, download or save it again",
+        ) from error
+
+
+def _function(function: FunctionDef, names: frozenset[str]) -> Graph:
+    return Graph(
+        name=f"function {function.signature.name}",
+        nodes=_nodes(function.node_def, names),
+        arguments=tuple(argument.name for argument in function.signature.input_arg),
+        results=tuple(
+            function.ret.get(result.name, "") for result in function.signature.output_arg
+        ),
+    )
+
+
+def _nodes(nodes: Iterable[NodeDef], functions: frozenset[str]) -> dict[str, Node]:
+    return {node.name: _node(node, functions) for node in nodes}
+
+
+def _node(node: NodeDef, functions: frozenset[str]) -> Node:
+    named = [value.func.name for value in node.attr.values() if value.HasField("func")]
+    named += [f.name for value in node.attr.values() for f in value.list.func]
+    if node.op in functions:
+        named.append(node.op)  # TensorFlow 1 calls a function by using it as an operation
+    return Node(
+        name=node.name,
+        op=node.op,
+        inputs=tuple(name for name in node.input if not name.startswith("^")),
+        controls=tuple(base(name) for name in node.input if name.startswith("^")),
+        functions=tuple(named),
+        attributes=node.attr,
+    )
