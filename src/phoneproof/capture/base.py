@@ -76,6 +76,16 @@ SOURCES: Registry[Source] = Registry(
             summary="Ultralytics checkpoint (.pt), read without running it",
             extra="torch",
         ),
+        "torchscript": Entry(
+            target="phoneproof.capture.backends.torch_files.script_source:TorchScriptSource",
+            summary="TorchScript program (.torchscript, .pt, .pth)",
+            extra="torch",
+        ),
+        "torch_export": Entry(
+            target="phoneproof.capture.backends.torch_files.exported_source:TorchExportSource",
+            summary="torch.export program (.pt2)",
+            extra="torch",
+        ),
         "state_dict": Entry(
             target="phoneproof.capture.backends.torch_files.state_dict_source:StateDictSource",
             summary="PyTorch weights (.pth, .pt, .th), with your own factory function",
@@ -89,6 +99,16 @@ SOURCES: Registry[Source] = Registry(
         "keras_h5": Entry(
             target="phoneproof.capture.backends.keras_h5:KerasH5Source",
             summary="Keras 2 HDF5 model (.h5)",
+            extra="tensorflow",
+        ),
+        "saved_model": Entry(
+            target="phoneproof.capture.backends.saved_model:SavedModelSource",
+            summary="TensorFlow SavedModel folder, judged before it is loaded",
+            extra="tensorflow",
+        ),
+        "frozen_graph": Entry(
+            target="phoneproof.capture.backends.frozen_graph:FrozenGraphSource",
+            summary="TensorFlow 1 frozen graph (.pb), judged before it is loaded",
             extra="tensorflow",
         ),
     },
