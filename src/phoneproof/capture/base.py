@@ -86,6 +86,16 @@ SOURCES: Registry[Source] = Registry(
             summary="torch.export program (.pt2)",
             extra="torch",
         ),
+        "torchscript": Entry(
+            target="phoneproof.capture.backends.torch_files.script_source:TorchScriptSource",
+            summary="TorchScript program (.torchscript, .pt, .pth)",
+            extra="torch",
+        ),
+        "torch_export": Entry(
+            target="phoneproof.capture.backends.torch_files.exported_source:TorchExportSource",
+            summary="torch.export program (.pt2)",
+            extra="torch",
+        ),
         "state_dict": Entry(
             target="phoneproof.capture.backends.torch_files.state_dict_source:StateDictSource",
             summary="PyTorch weights (.pth, .pt, .th), with your own factory function",

@@ -48,7 +48,7 @@ class LiveModule:
         height, width = self._image.shape[2:]
         facts = tuple(
             OutputFacts(spec=spec, leaves=(Leaf(op=op),))
-            for spec, op in zip(self.outputs, _last_operators(self.program), strict=True)
+            for spec, op in zip(self.outputs, last_operators(self.program), strict=True)
         )
         guess = recognise_head(ModelFacts(outputs=facts, size=(height, width)))
         return Inspection(
@@ -182,7 +182,7 @@ _OPERATORS = {"softmax": "Softmax", "sigmoid": "Sigmoid", "log_softmax": "LogSof
 """torch's names of what turns logits into probabilities, as head recognition knows them."""
 
 
-def _last_operators(program: ExportedProgram) -> tuple[str, ...]:
+def last_operators(program: ExportedProgram) -> tuple[str, ...]:
     """What computes each output; "Gemm" stands for anything that leaves logits."""
     nodes = {node.name: node for node in program.graph.nodes}
     targets = (str(nodes[str(name)].target) for name in program.graph_signature.user_outputs)

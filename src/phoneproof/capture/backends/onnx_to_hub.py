@@ -26,6 +26,7 @@ from torch.fx.experimental.proxy_tensor import (
     make_fx,
 )
 
+from phoneproof.capture.backends.flat_export import DECOMPOSITIONS
 from phoneproof.capture.backends.onnx_prepare import prepare
 from phoneproof.core.errors import ConversionFailed, Unsupported, first_line
 
@@ -83,8 +84,7 @@ def _import(model: ModelProto) -> GraphModule:
 def _flatten(imported: GraphModule, probe: torch.Tensor) -> GraphModule:
     """One flat graph of ATen operators with named layers and named weights."""
     runner = _LayerInterpreter(imported)
-    table = {torch.ops.aten._convolution.default: _plain_convolution}
-    traced = make_fx(runner.run, tracing_mode="real", decomposition_table=table)(probe)
+    traced = make_fx(runner.run, tracing_mode="real", decomposition_table=DECOMPOSITIONS)(probe)
     for node in traced.graph.nodes:
         layer = runner.layers.get(node.name, "")
         if layer:
@@ -93,27 +93,6 @@ def _flatten(imported: GraphModule, probe: torch.Tensor) -> GraphModule:
     traced.graph.eliminate_dead_code()
     traced.recompile()
     return traced
-
-
-def _plain_convolution(
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    transposed: bool,
-    output_padding: list[int],
-    groups: int,
-    *_flags: bool,
-) -> torch.Tensor:
-    """Drops the four cuDNN flags of a traced convolution; export knows only the plain one."""
-    return cast(
-        torch.Tensor,
-        torch.ops.aten.convolution.default(
-            x, weight, bias, stride, padding, dilation, transposed, output_padding, groups
-        ),
-    )
 
 
 class _LayerInterpreter(Interpreter):

@@ -23,7 +23,7 @@ MAX_PICKLE_BYTES = 64 << 20
 LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f920 6aa85019")
 """The long that torch < 1.6 pickles first (after the two protocol bytes)."""
 
-_ZIP_ERRORS = (
+ZIP_ERRORS = (
     zipfile.BadZipFile,
     *(EOFError, NotImplementedError, OSError, RuntimeError, UnicodeDecodeError, ValueError),
     struct.error,
@@ -69,7 +69,7 @@ class Checkpoint:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return {storage: archive.read(self.entries[storage.key]) for storage in wanted}
-        except _ZIP_ERRORS as error:
+        except ZIP_ERRORS as error:
             raise damaged(self.path, error) from error
 
 
@@ -80,22 +80,28 @@ def read_checkpoint(path: Path) -> Checkpoint:
         InvalidInput: empty, a Git-LFS pointer, text, truncated, a zip bomb, or a broken pickle.
         Unsupported: the legacy torch format, TorchScript, or a big-endian file.
     """
-    _check_first_bytes(path)
+    check_first_bytes(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = _checked_entries(path, archive.infolist())
+            entries = checked_entries(path, archive.infolist())
             prefix = _prefix(path, entries)
             if f"{prefix}byteorder" in entries:
                 _check_byte_order(path, archive.read(entries[f"{prefix}byteorder"]))
             data = archive.read(entries[f"{prefix}data.pkl"])
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise damaged(path, error) from error
     start = f"{prefix}data/"
     storages = {name[len(start) :]: e for name, e in entries.items() if name.startswith(start)}
     return Checkpoint(path=path, root=read_pickle(data), entries=MappingProxyType(storages))
 
 
-def _check_first_bytes(path: Path) -> None:
+def check_first_bytes(path: Path) -> None:
+    """Refuse what is no archive, by its first bytes, with the reason.
+
+    Raises:
+        InvalidInput: unreadable, empty, a Git-LFS pointer, text or another kind of file.
+        Unsupported: the legacy torch format.
+    """
     try:
         with path.open("rb") as stream:
             head = stream.read(512)
@@ -125,7 +131,7 @@ def _check_first_bytes(path: Path) -> None:
         )
 
 
-def _checked_entries(path: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+def checked_entries(path: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     """The archive's entries by name.
 
     torch.save stores entries without compression, each once; then the declared sizes cannot add
@@ -136,11 +142,13 @@ def _checked_entries(path: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipf
     packed = [info.filename for info in infos if info.compress_type != zipfile.ZIP_STORED]
     total = sum(info.file_size for info in infos)
     if packed:
-        raise _hostile(path, f"compressed entry {packed[0][:60]!r}; torch.save never compresses")
+        raise hostile_archive(
+            path, f"compressed entry {packed[0][:60]!r}; torch.save never compresses"
+        )
     if total > size:
-        raise _hostile(path, f"entries of {total} bytes in a file of {size} bytes")
+        raise hostile_archive(path, f"entries of {total} bytes in a file of {size} bytes")
     if len(entries) != len(infos):
-        raise _hostile(path, "two entries of the same name")
+        raise hostile_archive(path, "two entries of the same name")
     return entries
 
 
@@ -160,7 +168,7 @@ def _prefix(path: Path, entries: Mapping[str, zipfile.ZipInfo]) -> str:
             next_step="give it the ending .torchscript",
         )
     if entries[names[0]].file_size > MAX_PICKLE_BYTES:
-        raise _hostile(path, f"a pickle of {entries[names[0]].file_size} bytes")
+        raise hostile_archive(path, f"a pickle of {entries[names[0]].file_size} bytes")
     return prefix
 
 
@@ -173,7 +181,8 @@ def _check_byte_order(path: Path, text: bytes) -> None:
         )
 
 
-def _hostile(path: Path, found: str) -> InvalidInput:
+def hostile_archive(path: Path, found: str) -> InvalidInput:
+    """The error for an archive that torch would not have written."""
     return InvalidInput(
         f"{path.name} is not an archive that torch.save writes",
         found=found,

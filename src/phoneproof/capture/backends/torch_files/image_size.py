@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 
+from phoneproof.core.capture import Finding
 from phoneproof.core.contract import Size
 from phoneproof.core.errors import first_line
 
@@ -30,6 +31,19 @@ class TriedSizes:
     fitting: tuple[Size, ...]
     refused: str = ""
     stated: Size | None = None
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Which sizes fit, and how that is known."""
+        texts = ", ".join(f"{height} x {width}" for height, width in self.fitting)
+        value = texts
+        if self.stated:
+            reason = "read: the network's own attribute image_size"
+        elif len(self.fitting) == 1:
+            reason = "implied: the only size of those tried that it runs on"
+        else:
+            value = "open"
+            reason = f"implied: it runs on {texts}; nothing in the file says which is right"
+        return (Finding(key="evidence.sizes", value=value, reason=reason),)
 
 
 def try_sizes(network: torch.nn.Module, sizes: tuple[Size, ...] = ()) -> TriedSizes:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import torch
@@ -16,6 +15,7 @@ from phoneproof.capture.backends.live_module import LiveModule
 from phoneproof.capture.backends.torch_files.factory import build_network, unseen_imports
 from phoneproof.capture.backends.torch_files.image_size import TriedSizes, try_sizes
 from phoneproof.capture.backends.torch_files.key_fit import fit_keys
+from phoneproof.capture.backends.torch_files.program_session import outputs_of, with_open_shapes
 from phoneproof.capture.backends.torch_files.records import TensorRef
 from phoneproof.capture.backends.torch_files.state_dict import StateDict
 from phoneproof.capture.backends.torch_files.state_dict_facts import (
@@ -31,10 +31,7 @@ from phoneproof.core.artifact import file_sha256
 from phoneproof.core.capture import Evidence, Finding, Hazard, Inspection
 from phoneproof.core.contract import Size
 from phoneproof.core.errors import ConfigError
-from phoneproof.core.tensors import TensorSpec
 from phoneproof.runtimes.base import Session
-
-OPEN: Final = -1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +70,12 @@ class StateDictSource:
         size = sizes.stated or sizes.fitting[0]
         live = LiveModule(loaded.network, size=size, channels=sizes.channels, batch=1)
         inspection = live.inspection()
+        if not sizes.stated and len(sizes.fitting) > 1:
+            image = torch.zeros(1, sizes.channels, *sizes.fitting[1])
+            run = partial(outputs_of, loaded.network, image, name=path.name)
+            inspection = with_open_shapes(inspection, run)
         return msgspec.structs.replace(
-            _with_open_size(inspection, loaded.network, sizes),
+            inspection,
             format="state_dict",
             sha256=file_sha256(path),
             bytes=path.stat().st_size,
@@ -124,7 +125,7 @@ class StateDictSource:
             value=factory.target,
             reason="read: your own code built the network; it was run, the file was not",
         )
-        return (ran, *facts_findings(loaded.state, loaded.removed), _size_finding(sizes))
+        return (ran, *facts_findings(loaded.state, loaded.removed), *sizes.findings())
 
     def _hazards(self) -> tuple[Hazard, ...]:
         unseen = unseen_imports(self._factory) if self._factory else ()
@@ -165,56 +166,5 @@ def _no_size(factory: Factory, sizes: TriedSizes) -> ConfigError:
     )
 
 
-def _with_open_size(
-    inspection: Inspection, network: torch.nn.Module, sizes: TriedSizes
-) -> Inspection:
-    """Where several sizes fit, the axes that follow the size are open (-1)."""
-    if sizes.stated or len(sizes.fitting) == 1:
-        return inspection
-    image = torch.zeros(1, sizes.channels, *sizes.fitting[1])
-    with torch.inference_mode():
-        result = network(image)
-    values = result if isinstance(result, tuple | list) else (result,)
-    shapes = [_merged(spec.shape, tuple(v.shape)) for spec, v in _pairs(inspection, values)]
-    outputs = tuple(
-        msgspec.structs.replace(spec, shape=shape)
-        for spec, shape in zip(inspection.outputs, shapes, strict=True)
-    )
-    by_name = {spec.name: spec.shape for spec in outputs}
-    head = inspection.head and msgspec.structs.replace(
-        inspection.head,
-        outputs=tuple(
-            msgspec.structs.replace(output, shape=by_name[output.tensor])
-            for output in inspection.head.outputs
-        ),
-    )
-    shape = (1, sizes.channels, OPEN, OPEN)
-    inputs = (TensorSpec(name=inspection.inputs[0].name, shape=shape, dtype="float32"),)
-    return msgspec.structs.replace(inspection, inputs=inputs, outputs=outputs, head=head, size=None)
-
-
-def _pairs(
-    inspection: Inspection, values: tuple[torch.Tensor, ...] | list[torch.Tensor]
-) -> list[tuple[TensorSpec, torch.Tensor]]:
-    return list(zip(inspection.outputs, values, strict=True))
-
-
-def _merged(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    if len(one) != len(other):
-        return one
-    return tuple(a if a == b else OPEN for a, b in zip(one, other, strict=True))
-
-
 def _evidence(evidence: Evidence, state: StateDict) -> Evidence:
     return msgspec.structs.replace(evidence, metrics=state.metrics)
-
-
-def _size_finding(sizes: TriedSizes) -> Finding:
-    texts = ", ".join(f"{height} x {width}" for height, width in sizes.fitting)
-    if sizes.stated:
-        value, reason = texts, "read: the network's own attribute image_size"
-    elif len(sizes.fitting) == 1:
-        value, reason = texts, "implied: the only size of those tried that the network runs on"
-    else:
-        value, reason = "open", f"implied: the network runs on {texts}; nothing says which is right"
-    return Finding(key="evidence.sizes", value=value, reason=reason)

@@ -74,7 +74,7 @@ def refuse_hostile(root: object, name: str) -> None:
     Raises:
         InvalidInput: names the function.
     """
-    for record in _records(root):
+    for record in records_of(root):
         kind = record.type
         top = kind.module.partition(".")[0]
         builtin = top in ("builtins", "__builtin__") and kind.name in _HOSTILE_BUILTINS
@@ -87,7 +87,7 @@ def refuse_hostile(root: object, name: str) -> None:
             )
 
 
-def _records(root: object) -> Iterator[Record]:
+def records_of(root: object) -> Iterator[Record]:
     """Every record below a value, each once; cycles and depth do no harm."""
     waiting, seen = [root], set[int]()
     while waiting:
