@@ -1,0 +1,1 @@
+"""The preprocessing search: which contract explains the labels, measured on the source itself."""

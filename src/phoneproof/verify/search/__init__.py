@@ -1,0 +1,1 @@
+"""What a search measures: the source under alternatives of its contract, and paired gains."""
