@@ -86,16 +86,6 @@ SOURCES: Registry[Source] = Registry(
             summary="torch.export program (.pt2)",
             extra="torch",
         ),
-        "torchscript": Entry(
-            target="phoneproof.capture.backends.torch_files.script_source:TorchScriptSource",
-            summary="TorchScript program (.torchscript, .pt, .pth)",
-            extra="torch",
-        ),
-        "torch_export": Entry(
-            target="phoneproof.capture.backends.torch_files.exported_source:TorchExportSource",
-            summary="torch.export program (.pt2)",
-            extra="torch",
-        ),
         "state_dict": Entry(
             target="phoneproof.capture.backends.torch_files.state_dict_source:StateDictSource",
             summary="PyTorch weights (.pth, .pt, .th), with your own factory function",
@@ -120,6 +110,11 @@ SOURCES: Registry[Source] = Registry(
             target="phoneproof.capture.backends.frozen_graph:FrozenGraphSource",
             summary="TensorFlow 1 frozen graph (.pb), judged before it is loaded",
             extra="tensorflow",
+        ),
+        "tflite": Entry(
+            target="phoneproof.capture.backends.tflite:TfliteSource",
+            summary="TFLite model (.tflite), float or quantised",
+            extra="verify",
         ),
     },
 )

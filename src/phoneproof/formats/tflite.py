@@ -244,8 +244,8 @@ def tflite_tensors(
     ins = graph.signature_inputs or _named(graph, graph.inputs)
     outs = graph.signature_outputs or _named(graph, graph.outputs)
     return (
-        tuple(_spec(name, graph.tensors[index]) for name, index in ins),
-        tuple(_spec(name, graph.tensors[index]) for name, index in outs),
+        tuple(tensor_spec(name, graph.tensors[index]) for name, index in ins),
+        tuple(tensor_spec(name, graph.tensors[index]) for name, index in outs),
     )
 
 
@@ -253,7 +253,12 @@ def _named(graph: TfliteGraph, indices: tuple[int, ...]) -> tuple[tuple[str, int
     return tuple((graph.tensors[index].name, index) for index in indices)
 
 
-def _spec(name: str, tensor: TfliteTensor) -> TensorSpec:
+def tensor_spec(name: str, tensor: TfliteTensor) -> TensorSpec:
+    """A tensor as bindings know it.
+
+    Raises:
+        Unsupported: a dtype that no binding can carry.
+    """
     if tensor.dtype not in get_args(DType):
         raise Unsupported(f"tensor {name!r} has a type that is not handled", found=tensor.dtype)
     dtype = cast(DType, tensor.dtype)

@@ -60,6 +60,44 @@ def edit_tflite(data: bytes, edit: TfliteEdit, name: str) -> bytes:
     return _packed(model, data)
 
 
+def static_copy(
+    data: bytes, shape: tuple[int, ...], name: str, *, outputs: tuple[int, ...] = ()
+) -> bytes:
+    """A copy whose one input has the full `shape`, to be run.
+
+    Args:
+        outputs: indices of other tensors to give instead of the outputs; operators that nothing
+            reads any more are left out.
+
+    Raises:
+        InvalidInput: damaged.
+    """
+    graph = parse_tflite(data, name)
+    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+    main = model.subgraphs[0]
+    for tensor in main.tensors:
+        tensor.shapeSignature = None
+    for index in graph.inputs:
+        main.tensors[index].shape = list(shape)
+    if outputs:
+        main.outputs = list(outputs)
+        model.signatureDefs = None
+        needed = _needed(graph, outputs)
+        kept = [op for place, op in enumerate(main.operators) if place in needed]
+        main.operators = kept
+    return _packed(model, data)
+
+
+def _needed(graph: TfliteGraph, outputs: tuple[int, ...]) -> set[int]:
+    """Places of the operators that some tensors depend on."""
+    wanted, needed = set(outputs), set[int]()
+    for place in range(len(graph.ops) - 1, -1, -1):
+        if wanted & set(graph.ops[place].outputs):
+            needed.add(place)
+            wanted |= set(graph.ops[place].inputs)
+    return needed
+
+
 def _rename_all(model: Any, graph: TfliteGraph) -> None:
     for number, subgraph in enumerate(model.subgraphs):
         prefix = f"subgraph_{number}_" if number else ""
