@@ -24,8 +24,10 @@ def model_files(tmp_path_factory: pytest.TempPathFactory, hub_nchw: Path) -> dic
     files = {"hub": hub_nchw}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # third-party imports, once in the process
-        for name in CONVERTERS:
-            files[name] = folder / f"tiny.{name}"
-            wanted = tiny.request(hub_nchw, "NCHW", "NCHW", files[name])
-            CONVERTERS.load(name).convert(wanted)
+        for edge in CONVERTERS:
+            source, _, format_ = edge.partition("-")
+            if source == "hub":
+                files[format_] = folder / f"tiny.{format_}"
+                wanted = tiny.request(hub_nchw, "NCHW", "NCHW", files[format_])
+                CONVERTERS.load(edge).convert(wanted)
     return files

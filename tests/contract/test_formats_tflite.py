@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from phoneproof.convert.backends.litert_torch import checked_tensors
+from phoneproof.convert.backends.tflite_artifact import checked_tensors
 from phoneproof.core.errors import ConversionFailed, InvalidInput, OptimizationFailed, Unsupported
 from phoneproof.formats.tflite import inventory, parse_tflite, read_inventory, read_tflite
 from phoneproof.formats.tflite_write import TfliteEdit, edit_tflite
@@ -109,12 +109,14 @@ def test_the_wrong_number_of_names_is_refused(data: bytes) -> None:
 
 def test_custom_and_flex_operators_are_refused_by_name(data: bytes) -> None:
     wanted = (IMAGE, *tiny.OUTPUTS)
-    checked_tensors(parse_tflite(data, "tiny"), wanted)  # the control: the file itself passes
+    checked_tensors(
+        parse_tflite(data, "tiny"), wanted, "a converter"
+    )  # the control: the file itself passes
     custom = schema.BuiltinOperator.CUSTOM
     for name in (b"FlexErf", b"MyOperator"):
         graph = parse_tflite(with_operator(data, custom, name), "tiny")
         with pytest.raises(Unsupported) as caught:
-            checked_tensors(graph, wanted)
+            checked_tensors(graph, wanted, "a converter")
         assert name.decode() in caught.value.found
 
 
@@ -124,7 +126,7 @@ def test_changed_tensors_are_refused(data: bytes) -> None:
     other = msgspec.structs.replace(IMAGE, dtype="int8")
     for spec in (renamed, other):
         with pytest.raises(ConversionFailed) as caught:
-            checked_tensors(graph, (spec, *tiny.OUTPUTS))
+            checked_tensors(graph, (spec, *tiny.OUTPUTS), "a converter")
         assert "image float32" in caught.value.found
 
 

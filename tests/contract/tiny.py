@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from phoneproof.convert.artifact import permutation, permuted
-from phoneproof.convert.base import ConvertRequest
+from phoneproof.convert.base import CONVERTERS, ConvertRequest
 from phoneproof.core.binding import Binding, InputBinding, Layout, OutputBinding
 from phoneproof.core.contract import Contract, ImageInput
 from phoneproof.core.tensors import TensorSpec
@@ -84,12 +85,25 @@ def write_hub(path: Path, layout: Layout, net: nn.Module | None = None) -> Path:
     return path
 
 
+def chain_request(edge: str, folder: Path, layout: Layout, target: Layout) -> ConvertRequest:
+    """The request of any converter, its source file made in `folder` where that is no hub."""
+    hub = write_hub(folder / "hub.pt2", layout)
+    converter = CONVERTERS.load(edge)
+    output = folder / f"model.{converter.format}"
+    if converter.source == "hub":
+        return request(hub, layout, target, output)
+    source = folder / f"source.{converter.source}"
+    made = CONVERTERS.load(f"hub-{converter.source}").convert(request(hub, layout, target, source))
+    wanted = request(source, layout, target, output)
+    return msgspec.structs.replace(wanted, binding=made.binding)
+
+
 def request(
-    hub: Path, source: Layout, target: Layout, output: Path, opset: int = 12
+    file: Path, source: Layout, target: Layout, output: Path, opset: int = 12
 ) -> ConvertRequest:
     """What the converters are asked in these tests."""
     return ConvertRequest(
-        hub=hub,
+        source=file,
         contract=CONTRACT,
         binding=binding(source),
         layout=target,

@@ -44,7 +44,7 @@ class Case:
 
     def request(self, layout: Layout, output: Path) -> ConvertRequest:
         return ConvertRequest(
-            hub=self.hub,
+            source=self.hub,
             contract=self.contract,
             binding=self.binding,
             layout=layout,
@@ -133,7 +133,7 @@ def assert_boxes_and_scores_stay(found: Array, expected: Array, tolerance: float
 
 def test_yolov8n_as_onnx(yolo: Case, tmp_path: Path) -> None:
     output = tmp_path / "yolo.onnx"
-    CONVERTERS.load("onnx").convert(yolo.request("NCHW", output))
+    CONVERTERS.load("hub-onnx").convert(yolo.request("NCHW", output))
     assert_boxes_and_scores_stay(yolo.run("onnx", output, "NCHW"), yolo.expected(), FLOAT32)
     inventory = onnx_inventory(read_onnx(output))
     assert dict(inventory.ops)["Conv"] == 64
@@ -144,7 +144,7 @@ def test_yolov8n_as_onnx(yolo: Case, tmp_path: Path) -> None:
 
 def test_yolov8n_as_tflite_float32_and_float16(yolo: Case, tmp_path: Path) -> None:
     output, half = tmp_path / "yolo.tflite", tmp_path / "yolo16.tflite"
-    converted = CONVERTERS.load("tflite").convert(yolo.request("NHWC", output))
+    converted = CONVERTERS.load("hub-tflite").convert(yolo.request("NHWC", output))
     expected = yolo.expected()
     assert_boxes_and_scores_stay(yolo.run("tflite", output, "NHWC"), expected, FLOAT32)
     ops = [op.name for op in read_tflite(output).ops]
@@ -170,7 +170,7 @@ def test_yolov8n_as_tflite_float32_and_float16(yolo: Case, tmp_path: Path) -> No
 def test_an_nhwc_source_loses_its_transpose(mobilenet: Case, tmp_path: Path, kind: Format) -> None:
     layout: Layout = "NCHW" if kind == "onnx" else "NHWC"
     output = tmp_path / f"mobilenet.{kind}"
-    CONVERTERS.load(kind).convert(mobilenet.request(layout, output))
+    CONVERTERS.load(f"hub-{kind}").convert(mobilenet.request(layout, output))
     np.testing.assert_allclose(
         mobilenet.run(kind, output, layout), mobilenet.expected(), atol=FLOAT32
     )

@@ -1,1 +1,1 @@
-"""Hub to artifact: a converter changes the format."""
+"""One format to another: a converter changes the format, never the numbers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,8 @@ from phoneproof.convert.base import ConvertRequest
 from phoneproof.core.binding import Binding, Format, Layout, OutputBinding, Precision
 from phoneproof.core.errors import ConversionFailed, InvalidInput
 from phoneproof.core.tensors import TensorSpec
+
+_SOURCE_WORDS: Final[dict[Format, str]] = {"hub": "hub program", "saved_model": "SavedModel"}
 
 _PERMUTATIONS: dict[tuple[Layout, Layout], tuple[int, ...]] = {
     ("NCHW", "NCHW"): (0, 1, 2, 3),
@@ -38,30 +41,34 @@ def permuted(shape: tuple[int, ...], source: Layout, target: Layout) -> tuple[in
 
 def wanted_tensors(
     request: ConvertRequest,
-    hub_inputs: tuple[TensorSpec, ...],
-    hub_outputs: tuple[TensorSpec, ...],
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
 ) -> tuple[tuple[TensorSpec], tuple[TensorSpec, ...]]:
-    """The artifact's input and outputs as they shall be: hub order, hub names, `layout`.
+    """The artifact's input and outputs as they shall be: the source's order and names, `layout`.
+
+    Args:
+        inputs, outputs: what the source file really has.
 
     Raises:
-        InvalidInput: the binding is of another hub: an output or an input shape it lacks.
+        InvalidInput: the binding is of another file: an output or an input shape it lacks.
     """
+    source = _SOURCE_WORDS.get(request.binding.format, request.binding.format)
     image = request.binding.image
     bound = (TensorSpec(name=image.tensor, shape=image.shape, dtype=image.dtype),)
-    if bound != hub_inputs:
+    if bound != inputs:
         raise InvalidInput(
-            "the binding is not that of the hub program",
-            found=f"input {_listed(bound)}; the hub takes {_listed(hub_inputs)}",
+            f"the binding is not that of the {source}",
+            found=f"input {_listed(bound)}; the {source} takes {_listed(inputs)}",
         )
-    known = {spec.name for spec in hub_outputs}
+    known = {spec.name for spec in outputs}
     unknown = [name for name in request.binding.tensors if name not in known]
     if unknown:
         raise InvalidInput(
-            "the binding names outputs that the hub program does not have",
-            found=f"{', '.join(unknown)}; the hub has {', '.join(sorted(known))}",
+            f"the binding names outputs that the {source} does not have",
+            found=f"{', '.join(unknown)}; it has {', '.join(sorted(known))}",
         )
     shape = permuted(image.shape, image.layout, request.layout)
-    return (TensorSpec(name=image.for_, shape=shape, dtype=image.dtype),), hub_outputs
+    return (TensorSpec(name=image.for_, shape=shape, dtype=image.dtype),), outputs
 
 
 def require_tensors(
@@ -105,7 +112,7 @@ def artifact_binding(
     inputs: tuple[TensorSpec],
     outputs: tuple[TensorSpec, ...],
 ) -> Binding:
-    """The hub's binding on the tensors of the file that was written."""
+    """The source's binding on the tensors of the file that was written."""
     image = msgspec.structs.replace(
         request.binding.image,
         tensor=inputs[0].name,

@@ -16,11 +16,12 @@ from phoneproof.core.registry import Entry, Registry
 class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to convert and how the result shall look.
 
-    hub: the .pt2 file. binding: the hub's. layout: of the artifact's image input. opset: ONNX
-    only. output: the file or folder to write; the converter writes nothing else.
+    source: the file or folder to read. binding: the source's own. layout: of the artifact's
+    image input. opset: ONNX only. output: the file or folder to write; the converter writes
+    nothing else.
     """
 
-    hub: Path
+    source: Path
     contract: Contract
     binding: Binding
     layout: Layout
@@ -29,8 +30,11 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Converter(Protocol):
-    """Hub program -> one file. Judges nothing but the file's own integrity."""
+    """One edge of the format graph: `source` format -> `format`. Judges nothing but the integrity
+    of what it wrote.
+    """
 
+    source: Format
     format: Format
 
     def convert(self, request: ConvertRequest) -> WrittenModel:
@@ -46,16 +50,26 @@ class Converter(Protocol):
 CONVERTERS: Registry[Converter] = Registry(
     "converter",
     {
-        "onnx": Entry(
+        "hub-onnx": Entry(
             target="phoneproof.convert.backends.torch_onnx:TorchOnnxConverter",
             summary="hub -> ONNX (torch.onnx)",
             extra="torch",
         ),
-        "tflite": Entry(
+        "hub-tflite": Entry(
             target="phoneproof.convert.backends.litert_torch:LiteRtTorchConverter",
             summary="hub -> TFLite float32 (litert-torch, no TensorFlow)",
             extra="android",
         ),
+        "hub-saved_model": Entry(
+            target="phoneproof.convert.backends.saved_model:SavedModelConverter",
+            summary="hub -> SavedModel with a named signature (litert-torch, TensorFlow)",
+            extra="all",
+        ),
+        "saved_model-tflite": Entry(
+            target="phoneproof.convert.backends.tflite_converter:TensorFlowLiteConverter",
+            summary="SavedModel -> TFLite float32 (tf.lite.TFLiteConverter)",
+            extra="tensorflow",
+        ),
     },
 )
-"""Keyed by the format they write."""
+"""Keyed by the edge they are, as `Link.edge` writes it."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from phoneproof.convert.routes import ROUTES
 from phoneproof.core.binding import Format
 from phoneproof.core.check import Check, Verdict, artifact_verdict
 from phoneproof.core.dataset import ImageItem, ImageSet
@@ -27,6 +28,7 @@ from phoneproof.pipeline.judge_steps import (
     divergence,
     measured,
 )
+from phoneproof.pipeline.parts import predicted
 from phoneproof.pipeline.request import ArtifactRequest, BuildRequest
 from phoneproof.pipeline.step import StepResult
 from phoneproof.pipeline.workshop import Workshop
@@ -35,6 +37,22 @@ from phoneproof.verify.verdicts import accepted
 FLOAT32_SHARES = (PURE, 0.1, 0.25)
 """How much of a smaller file may stay float32, tried in this order: at a quarter the file is still
 three fifths of its parent, beyond that it is hardly worth making."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkResult:
+    """What a chain of conversions knows of one of its links.
+
+    edge: ``hub-onnx``. parent: the id of the artifact before it, null for the captured hub.
+    checks: against the parent, none gating. broken: the link that broke the chain, here or
+    before. direct: the same file by the direct route, where this is the end of the chain.
+    """
+
+    edge: str
+    parent: str | None
+    checks: tuple[Check, ...]
+    broken: str | None = None
+    direct: JudgedArtifact | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +65,13 @@ class JudgedArtifact:
     accepted: bool
     divergence: Divergence | None = None
     attempts: tuple[Attempt, ...] = ()
+    link: LinkResult | None = None
 
     @property
     def checks(self) -> tuple[Check, ...]:
         """Everything measured of it."""
-        return self.measured.checks
+        beside = self.link.checks if self.link is not None else ()
+        return (*self.measured.checks, *beside)
 
     @property
     def verdict(self) -> Verdict:
@@ -70,12 +90,18 @@ class ArtifactChain:
 
     def start(self) -> tuple[Future[JudgedArtifact], ...]:
         """Begin all requested artifacts; futures in the order of the request."""
+        from phoneproof.pipeline.classic_chain import ClassicChain
+
         parents = {
-            wanted.format: self.workshop.call(partial(self._convert, wanted))
+            wanted.format: self.workshop.call(partial(self.convert, wanted))
             for wanted in self._float32_requests()
         }
+        chained = [wanted for wanted in self.request.artifacts if wanted.route == "classic"]
+        classic = ClassicChain(chain=self, wanted=tuple(chained)).start() if chained else {}
         return tuple(
-            self.workshop.call(partial(self._finish, wanted, parents[wanted.format]))
+            classic[wanted.id]
+            if wanted.route == "classic"
+            else self.workshop.call(partial(self.finish, wanted, parents[wanted.format]))
             for wanted in self.request.artifacts
         )
 
@@ -83,14 +109,17 @@ class ArtifactChain:
         """One float32 file a format: requested itself, or the parent of what is."""
         by_format: dict[Format, ArtifactRequest] = {}
         for wanted in self.request.artifacts:
-            by_format.setdefault(wanted.format, wanted)
+            if wanted.route == "direct":
+                by_format.setdefault(wanted.format, wanted)
         return tuple(by_format.values())
 
-    def _convert(self, wanted: ArtifactRequest) -> MadeArtifact:
+    def convert(self, wanted: ArtifactRequest) -> MadeArtifact:
+        """The float32 file of a format, straight from the hub."""
         step = ConvertStep(
-            format=wanted.format,
-            hub=self.hub.path,
-            hub_sha256=self.hub.info.sha256,
+            link=ROUTES["direct"][wanted.format][0],
+            label=f"{wanted.format}-float32",
+            source=self.hub.path,
+            source_sha256=self.hub.info.sha256,
             contract=self.request.contract,
             binding=self.hub.binding,
             layout=wanted.layout,
@@ -101,10 +130,11 @@ class ArtifactChain:
             result, requested="float32", parent=self.hub.info.sha256, step=step.name
         )
 
-    def _finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
+    def finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
+        """Judge what was wanted of a format; locate the fault where it fails."""
         made = parent.result()
         judged = (
-            self._judge(made)
+            self.judge(made)
             if wanted.precision == "float32"
             else self._first_accepted(wanted, made)
         )
@@ -116,7 +146,7 @@ class ArtifactChain:
         """The candidate with the least float32 that is accepted; else the first, refused."""
         refused: list[JudgedArtifact] = []
         for share in FLOAT32_SHARES:
-            judged = self._judge(self._optimize(wanted, parent, share))
+            judged = self.judge(self._optimize(wanted, parent, share))
             if judged.accepted:
                 return replace(judged, attempts=tuple(map(_attempt, refused)))
             refused.append(judged)
@@ -126,7 +156,7 @@ class ArtifactChain:
         self, wanted: ArtifactRequest, parent: MadeArtifact, float32_share: float
     ) -> MadeArtifact:
         step = OptimizeStep(
-            optimizer=wanted.id,
+            optimizer=wanted.optimizer,
             float32_share=float32_share,
             artifact=parent.path,
             artifact_sha256=parent.artifact.sha256,
@@ -139,13 +169,17 @@ class ArtifactChain:
             requested=wanted.precision,
             parent=parent.artifact.sha256,
             step=step.name,
+            suffix=wanted.suffix,
+            folder=str(PurePosixPath(parent.artifact.path).parent),
         )
 
-    def _judge(self, made: MadeArtifact) -> JudgedArtifact:
+    def judge(self, made: MadeArtifact) -> JudgedArtifact:
+        """Run an artifact on the evaluation images and compare it with the baseline."""
         artifact = made.artifact
         # A repaired file is held to what was asked for, not to what it became.
         limits = self.request.limits_for(artifact.requested)
-        run = self.workshop.cache.result(
+        run = predicted(
+            self.workshop,
             PredictStep(
                 label=artifact.id,
                 format=artifact.format,
@@ -154,7 +188,7 @@ class ArtifactChain:
                 contract=self.request.contract,
                 binding=artifact.binding,
                 images=self.request.images,
-            )
+            ),
         )
         result = self.workshop.cache.result(
             MeasureStep(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from phoneproof.convert.routes import Link
 from phoneproof.core.artifact import Artifact, Lineage, WrittenModel, tree_bytes, tree_sha256
 from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.contract import Contract
@@ -20,7 +21,11 @@ MADE = "made.json"
 PURE = 0.01
 """A file whose weights are of one precision but for this share is called by that precision."""
 
-_SUFFIX: dict[Format, str] = {"onnx": ".onnx", "tflite": ".tflite"}
+_FILE: dict[Format, str] = {
+    "onnx": "model_float32.onnx",
+    "tflite": "model_float32.tflite",
+    "saved_model": "saved_model",
+}
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,37 +41,50 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertStep:
-    """Hub -> one file of another format, with contract and binding inside."""
+    """One link: a file of one format -> one of another, with contract and binding inside.
 
-    format: Format
-    hub: Path
-    hub_sha256: str
+    binding: of the source file. label: the id of what is made; people see it.
+    """
+
+    link: Link
+    label: str
+    source: Path
+    source_sha256: str
     contract: Contract
     binding: Binding
     layout: Layout
     opset: int
 
-    tools = ("torch", "onnx", "onnxscript", "litert-torch", "ai-edge-litert", "numpy")
+    tools = (
+        "torch",
+        "onnx",
+        "onnxscript",
+        "litert-torch",
+        "ai-edge-litert",
+        "tensorflow-cpu",
+        "numpy",
+    )
 
     @property
     def name(self) -> str:
         """Named by what it writes."""
-        return f"convert {self.format}-float32"
+        return f"convert {self.label}"
 
     def identity(self) -> object:
-        """The hub and everything chosen about the result."""
-        opset = self.opset if self.format == "onnx" else None
-        return self.format, self.hub_sha256, self.contract, self.binding, self.layout, opset
+        """The source and everything chosen about the result."""
+        opset = self.opset if self.link.target == "onnx" else None
+        edge = self.link.edge
+        return edge, self.source_sha256, self.contract, self.binding, self.layout, opset
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write the file and ``made.json``."""
         from phoneproof.convert.base import CONVERTERS, ConvertRequest
 
         del progress
-        file = f"model_float32{_SUFFIX[self.format]}"
-        model = CONVERTERS.load(self.format).convert(
+        file = _FILE[self.link.target]
+        model = CONVERTERS.load(self.link.edge).convert(
             ConvertRequest(
-                hub=self.hub,
+                source=self.source,
                 contract=self.contract,
                 binding=self.binding,
                 layout=self.layout,
@@ -134,22 +152,28 @@ class MadeArtifact:
 
 
 def made_artifact(
-    result: StepResult, *, requested: Precision, parent: str, step: str
+    result: StepResult,
+    *,
+    requested: Precision,
+    parent: str,
+    step: str,
+    suffix: str = "",
+    folder: str = "artifacts",
 ) -> MadeArtifact:
-    """The artifact that a convert or optimize step left, addressed by its content."""
+    """The artifact that a convert or optimize step left, addressed by its content.
+
+    suffix: of the id, where another route makes the same format. folder: of the bundle.
+    """
     made = parse((result.folder / MADE).read_bytes(), Made, what=f"record of {step}")
     path = result.folder / made.file
     sha256 = tree_sha256(path)
     binding = msgspec.structs.replace(made.model.binding, artifact=sha256)
-    suffix = path.suffix
-    # ONNX has one precision so far, and apps expect the plain name.
-    name = f"model{suffix}" if _is_plain(binding) else f"model_{binding.precision}{suffix}"
     artifact = Artifact(
-        id=f"{binding.format}-{binding.precision}",
+        id=f"{binding.format}-{binding.precision}{suffix}",
         format=binding.format,
         requested=requested,
         precision=binding.precision,
-        path=f"artifacts/{name}",
+        path=f"{folder}/{_shipped_name(binding, path)}",
         bytes=tree_bytes(path),
         sha256=sha256,
         binding=binding,
@@ -163,6 +187,17 @@ def made_artifact(
         ),
     )
     return MadeArtifact(artifact=artifact, path=path)
+
+
+def _shipped_name(binding: Binding, path: Path) -> str:
+    """Hub programs and SavedModels keep their names; ONNX has one precision so far, and apps
+    expect the plain name.
+    """
+    if binding.format in ("hub", "saved_model"):
+        return path.name
+    if _is_plain(binding):
+        return f"model{path.suffix}"
+    return f"model_{binding.precision}{path.suffix}"
 
 
 def _is_plain(binding: Binding) -> bool:
@@ -185,7 +220,15 @@ class PredictStep:
     images: ImageSet
     keeps_outputs: bool = True
 
-    tools = ("numpy", "opencv-python-headless", "pillow", "torch", "onnxruntime", "ai-edge-litert")
+    tools = (
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "torch",
+        "onnxruntime",
+        "ai-edge-litert",
+        "tensorflow-cpu",
+    )
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from typing import Final, get_args
 import msgspec
 
 from phoneproof.capture.factory_files import FACTORY_TARGET
+from phoneproof.convert.routes import ROUTES
 from phoneproof.core.binding import Format, Precision
 from phoneproof.core.errors import ConfigError, nearest
 from phoneproof.core.json_format import pretty_bytes
@@ -35,6 +36,7 @@ AVAILABLE: Final[dict[TargetName, tuple[Format, ...]]] = {
 AVAILABLE_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
     "tflite": ("float32", "float16"),
     "onnx": ("float32",),
+    "saved_model": ("float32",),
 }
 OPSETS: Final = range(7, 24)
 """ONNX opsets that torch's exporters write and ONNX Runtime reads."""
@@ -98,14 +100,21 @@ def config_schema() -> bytes:
 
 def target_formats(name: TargetName, target: TargetConfig) -> tuple[Format, ...]:
     """The formats to make for a target: as written, or its default."""
-    return target.formats if target.formats is not None else AVAILABLE[name][:1]
+    if target.formats is not None:
+        return target.formats
+    return ("tflite",) if target.route == "classic" else AVAILABLE[name][:1]
+
+
+def available_formats(name: TargetName, target: TargetConfig) -> tuple[Format, ...]:
+    """The formats that can be made for a target by its route."""
+    return tuple(ROUTES["classic"]) if target.route == "classic" else AVAILABLE[name]
 
 
 def target_precisions(target: TargetConfig, format_: Format) -> tuple[PrecisionRequest, ...]:
     """The precisions to make in a format: as written where the format has them, or all."""
     known = AVAILABLE_PRECISIONS[format_]
     if target.precisions is None:
-        return known
+        return known[:1] if target.route == "classic" else known
     return tuple(precision for precision in target.precisions if precision in known)
 
 
@@ -234,8 +243,8 @@ def _target_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
     if not formats:
         yield Fault(place=f"{place}.formats", what="empty")
     for format_ in formats:
-        if format_ not in AVAILABLE[name]:
-            known = ", ".join(AVAILABLE[name])
+        if format_ not in available_formats(name, target):
+            known = ", ".join(available_formats(name, target))
             yield Fault(place=f"{place}.formats", what=f"{format_!r} {NOT_YET}; known: {known}")
     makeable = {p for f in formats for p in AVAILABLE_PRECISIONS.get(f, ())}
     for precision in target.precisions or ():
@@ -251,7 +260,7 @@ def _target_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
 def _unmade_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
     """Formats of which nothing would be made, because none of the precisions exists in them."""
     for format_ in target_formats(name, target):
-        if format_ in AVAILABLE[name] and not target_precisions(target, format_):
+        if format_ in available_formats(name, target) and not target_precisions(target, format_):
             known = ", ".join(AVAILABLE_PRECISIONS[format_])
             what = f"none of these is available for {format_!r}; known for it: {known}"
             yield Fault(place=f"targets.{name}.precisions", what=what)

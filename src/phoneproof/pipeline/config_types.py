@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from phoneproof.convert.routes import Route
 from phoneproof.core.binding import DType, Format, Layout, Precision
 from phoneproof.core.contract import (
     Channels,
@@ -89,7 +90,9 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     """``[targets.*]``: what to make. Null: the target's default.
 
     batch, sizes: axes of the build; sizes null: the contract's. io: dtype of the tensors the app
-    touches. layout: of the image input.
+    touches. layout: of the image input. route: ``direct`` makes each format straight from the
+    hub; ``classic`` goes hub -> ONNX -> hub -> SavedModel -> TFLite up to the format, and keeps
+    and verifies every file on the way (precisions null: float32 alone).
     """
 
     formats: tuple[Format, ...] | None = None
@@ -100,6 +103,7 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     repair: bool = False
     opset: int = 12
     layout: Layout | None = None
+    route: Route = "direct"
 
 
 class TargetsConfig(SchemaType, frozen=True, kw_only=True):

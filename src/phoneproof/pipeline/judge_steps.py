@@ -11,6 +11,7 @@ from phoneproof.core.binding import Binding, Format, Precision
 from phoneproof.core.check import Check
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageItem, ImageSet
+from phoneproof.core.errors import Unsupported
 from phoneproof.core.events import Progress
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.report import Divergence
@@ -165,17 +166,24 @@ class DivergeStep:
             {binding.image.tensor: Preprocessor(spec, binding.image).prepare(rgb).tensor}
             for binding in (self.hub_binding, self.binding)
         ]
+        try:
+            hub = RUNTIMES.load("hub").open_for_trace(self.hub)
+            artifact = RUNTIMES.load(self.format).open_for_trace(self.artifact)
+        except Unsupported as error:
+            unseen = Divergence(layer="not located", explanation=error.failed)
+            (output / DIVERGENCE).write_bytes(pretty_bytes(unseen))
+            return
         found = first_divergence(
-            hub=RUNTIMES.load("hub").open_for_trace(self.hub),
-            artifact=RUNTIMES.load(self.format).open_for_trace(self.artifact),
+            hub=hub,
+            artifact=artifact,
             hub_inputs=feeds[0],
             artifact_inputs=feeds[1],
             tolerance=LAYER_TOLERANCE.get(self.binding.precision, LAYER_TOLERANCE["float32"]),
         )
-        divergence = (
+        located = (
             None if found is None else Divergence(layer=found.layer, explanation=found.explanation)
         )
-        (output / DIVERGENCE).write_bytes(pretty_bytes(divergence))
+        (output / DIVERGENCE).write_bytes(pretty_bytes(located))
 
 
 def divergence(folder: Path) -> Divergence | None:

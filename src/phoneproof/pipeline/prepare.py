@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from phoneproof.capture.base import Factory, TakesFactory
 from phoneproof.capture.factory_files import factory_files
 from phoneproof.capture.infer import hub_binding
 from phoneproof.capture.sources import find_source
+from phoneproof.convert.routes import ROUTES, Route
 from phoneproof.core.artifact import file_sha256, tree_sha256
-from phoneproof.core.binding import Format
+from phoneproof.core.binding import Format, Precision
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
@@ -148,27 +151,68 @@ def artifact_requests(config: Config, only: tuple[TargetName, ...]) -> tuple[Art
         ConfigError: two targets want one format with different layouts or opsets.
         Unsupported: batch, sizes or int8.
     """
-    found: dict[str, ArtifactRequest] = {}
-    settled: dict[Format, tuple[TargetName, ArtifactRequest]] = {}
+    found: dict[tuple[Route, str], ArtifactRequest] = {}
+    settled: dict[tuple[Route, Format], tuple[TargetName, ArtifactRequest]] = {}
     for name, target in _wanted(config, only):
         if target.batch != (1,) or target.sizes is not None:
             raise Unsupported(
                 f"targets.{name}: batch and sizes are not available in this version",
                 next_step="leave both out; [contract] size sets the one size",
             )
-        for format_ in target_formats(name, target):
-            layout = target.layout or TARGET_LAYOUT[format_]
-            for precision in target_precisions(target, format_):
-                if precision == "int8":
-                    raise Unsupported("int8 is not available in this version")
-                request = ArtifactRequest(
-                    format=format_, precision=precision, layout=layout, opset=target.opset
-                )
-                first = settled.setdefault(format_, (name, request))
-                _require_same_form(first, (name, request))
-                found[request.id] = request
+        for request in _requests_of(name, target):
+            first = settled.setdefault((request.route, request.format), (name, request))
+            _require_same_form(first, (name, request))
+            found[request.route, request.id] = request
+    return _ordered(tuple(found.values()))
+
+
+def _requests_of(name: TargetName, target: TargetConfig) -> Iterator[ArtifactRequest]:
+    """What one target asks for; by the classic route also the float32 file of every link."""
+    formats = target_formats(name, target)
+    for format_ in formats:
+        precisions = target_precisions(target, format_)
+        if "int8" in precisions:
+            raise Unsupported("int8 is not available in this version")
+        for precision in precisions:
+            yield _request_of(target, format_, cast(Precision, precision))
+    if target.route == "classic":
+        for link in max((ROUTES["classic"][one] for one in formats), key=len):
+            yield _request_of(target, link.target, "float32")
+
+
+def _request_of(target: TargetConfig, format_: Format, precision: Precision) -> ArtifactRequest:
+    layout = TARGET_LAYOUT[format_]
+    if target.layout is not None and not _is_between(target, format_):
+        layout = target.layout
+    return ArtifactRequest(
+        format=format_,
+        precision=precision,
+        layout=layout,
+        opset=target.opset,
+        route=target.route,
+    )
+
+
+def _is_between(target: TargetConfig, format_: Format) -> bool:
+    """ONNX and the second hub keep their own layout where they are stations on the way."""
+    return target.route == "classic" and format_ in ("onnx", "hub")
+
+
+def _ordered(requests: tuple[ArtifactRequest, ...]) -> tuple[ArtifactRequest, ...]:
+    """float32 first; the classic route's in the order of its links, marked where both make one."""
+    direct = [one for one in requests if one.route == "direct"]
+    both = {one.format for one in direct}
+    places = {link.target: place for place, link in enumerate(ROUTES["classic"]["tflite"])}
+    classic = [
+        replace(one, suffix="-classic") if one.format in both else one
+        for one in requests
+        if one.route == "classic"
+    ]
     order = {"float32": 0}
-    return tuple(sorted(found.values(), key=lambda r: (order.get(r.precision, 1), r.id)))
+    return (
+        *sorted(direct, key=lambda one: (order.get(one.precision, 1), one.id)),
+        *sorted(classic, key=lambda one: (order.get(one.precision, 1), places[one.format])),
+    )
 
 
 def _require_same_form(

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from phoneproof.convert.routes import Route
 from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Contract, Size
@@ -18,7 +19,12 @@ from phoneproof.pipeline.live import LiveBaselineStep
 from phoneproof.pipeline.step import Step
 from phoneproof.verify.limits import Limits, limits_for
 
-TARGET_LAYOUT: dict[Format, Layout] = {"onnx": "NCHW", "tflite": "NHWC"}
+TARGET_LAYOUT: dict[Format, Layout] = {
+    "hub": "NCHW",
+    "onnx": "NCHW",
+    "saved_model": "NHWC",
+    "tflite": "NHWC",
+}
 """What each format's users expect (DESIGN section 8)."""
 
 
@@ -48,16 +54,26 @@ class BuildSource(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactRequest:
-    """One artifact the user asked for. `opset` matters to ONNX alone."""
+    """One artifact the user asked for. `opset` matters to ONNX alone.
+
+    route: how it is reached. suffix: of the id, where another route makes the same format.
+    """
 
     format: Format
     precision: Precision
     layout: Layout
     opset: int = 12
+    route: Route = "direct"
+    suffix: str = ""
 
     @property
     def id(self) -> str:
         """Format and precision, as in the report."""
+        return f"{self.format}-{self.precision}{self.suffix}"
+
+    @property
+    def optimizer(self) -> str:
+        """The optimizer that makes this precision."""
         return f"{self.format}-{self.precision}"
 
 

@@ -88,6 +88,11 @@ RUNTIMES: Registry[Runtime] = Registry(
             summary="LiteRT interpreter with XNNPACK",
             extra="verify",
         ),
+        "saved_model": Entry(
+            target="phoneproof.runtimes.backends.saved_model:SavedModelRuntime",
+            summary="TensorFlow, CPU, the named signature",
+            extra="tensorflow",
+        ),
     },
 )
 """Keyed by the artifact format they run."""

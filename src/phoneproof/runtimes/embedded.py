@@ -24,4 +24,12 @@ def read_embedded(path: Path, kind: Format) -> Embedded:
         from phoneproof.runtimes.backends.onnxruntime import read_metadata
 
         return parse_embedding(read_metadata(path), path.name)
+    if kind == "saved_model":
+        from phoneproof.formats import saved_model
+
+        return parse_embedding(saved_model.read_metadata(path), path.name)
+    if kind == "hub":
+        from phoneproof.formats import hub_archive
+
+        return parse_embedding(hub_archive.read_metadata(path), path.name)
     raise Unsupported(f"files of format {kind} carry no contract")

@@ -34,7 +34,7 @@ def load_module(request: ConvertRequest) -> HubModule:
     Raises:
         InvalidInput: not a hub file, or the binding is of another one.
     """
-    program, tensors = load_hub(request.hub)
+    program, tensors = load_hub(request.source)
     inputs, outputs = wanted_tensors(request, tensors.inputs, tensors.outputs)
     exported = program.module(check_guards=False)
     # A plain GraphModule: the exported one checks the shape of the old layout in a hook.

@@ -43,6 +43,7 @@ _OPSETS: Final = range(12, 24)
 class TorchOnnxConverter:
     """torch.onnx.export, by its TorchScript or its torch.export route."""
 
+    source: Format = "hub"
     format: Format = "onnx"
 
     def convert(self, request: ConvertRequest) -> WrittenModel:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -56,8 +57,11 @@ def save_hub(
     path: Path,
     inputs: tuple[TensorSpec, ...],
     outputs: tuple[TensorSpec, ...],
+    metadata: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Write a hub file: the program, without source positions, and the names of its tensors.
+
+    metadata: further JSON documents for the archive (contract and binding of an artifact).
 
     Raises:
         InvalidInput: as many specifications as the program has inputs or outputs are needed.
@@ -75,7 +79,8 @@ def save_hub(
     # Memory, not a path: torch names the archive's root after the file, and equal programs shall
     # give equal bytes. Not a file either: torch's writer aborts the process on a full disk.
     stream = io.BytesIO()
-    torch.export.save(program, stream, extra_files={_RECORD: record.decode()})
+    documents = {f"{key}.json": value.decode() for key, value in metadata.items()}
+    torch.export.save(program, stream, extra_files={_RECORD: record.decode(), **documents})
     with replacing(path) as part:
         part.write_bytes(stream.getbuffer())
 
