@@ -10,6 +10,7 @@ from onnx import (
     GraphProto,
     ModelProto,
     NodeProto,
+    TensorProto,
     ValueInfoProto,
     external_data_helper,
     helper,
@@ -17,7 +18,7 @@ from onnx import (
     shape_inference,
 )
 
-from phoneproof.capture.heads import Leaf, OutputFacts
+from phoneproof.capture.heads import Leaf, OutputFacts, Step
 from phoneproof.core.tensors import TensorSpec
 
 _PASSING = (
@@ -29,11 +30,17 @@ _PASSING = (
     "Identity",
     "Dropout",
     "Slice",
+    "Split",
     "Cast",
 )
+_PICKING = ("Gather", "GatherElements", "GatherND")
+"""They choose rows of their first input, whose meaning stays."""
 _STOPS = ("Conv", "Gemm", "MatMul")
 _MAX_STEPS = 4096
 """Bounds a walk over a hostile graph; real heads are within a few dozen operators."""
+_MAX_INSIDE = 64
+"""Bounds the walk from one leaf inwards."""
+_WHOLE = (TensorProto.INT32, TensorProto.INT64)
 
 
 class OnnxGraph:
@@ -47,7 +54,7 @@ class OnnxGraph:
         for node in self.graph.node:
             if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
                 self._constants[node.output[0]] = node.attribute[0].t
-        self._shapes = _shapes(model)
+        self._shapes, self._whole = _shapes(model)
 
     def inputs(self) -> tuple[ValueInfoProto, ...]:
         """Graph inputs that are not weights (old files list those too)."""
@@ -73,21 +80,61 @@ class OnnxGraph:
         )
 
     def _leaves(self, name: str) -> Iterator[Leaf]:
-        stack: list[tuple[str, int | None]] = [(name, None)]
+        stack: list[tuple[str, int | None, bool]] = [(name, None, False)]
         for _ in range(_MAX_STEPS):
             if not stack:
                 return
-            tensor, width = stack.pop()
+            tensor, width, integer = stack.pop()
             node = self._producers.get(tensor)
+            integer = integer or tensor in self._whole
             if node is None:
-                yield Leaf(op="input" if tensor not in self._constants else "constant", width=width)
+                op = "input" if tensor not in self._constants else "constant"
+                yield Leaf(op=op, width=width, integer=integer)
             elif node.op_type in _PASSING:
-                stack.append((node.input[0], width))
+                stack.append((node.input[0], width, integer))
             elif node.op_type == "Concat":
                 axis = int(_attribute(node, "axis", 0))
-                stack.extend((part, self._side(part, axis)) for part in reversed(node.input))
+                parts = reversed(node.input)
+                stack.extend((part, self._side(part, axis), integer) for part in parts)
             else:
-                yield Leaf(op=node.op_type, width=width)
+                steps, joins = self._inside(tensor)
+                yield Leaf(op=node.op_type, width=width, integer=integer, steps=steps, joins=joins)
+
+    def _inside(self, name: str) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+        """Scalings from a tensor inwards, and the operators that are joined before them."""
+        steps: list[Step] = []
+        for _ in range(_MAX_INSIDE):
+            node = self._producers.get(name)
+            if node is None:
+                break
+            if node.op_type == "Concat":
+                return tuple(steps), tuple(self._behind(part) for part in node.input)
+            if node.op_type in _PASSING or node.op_type in _PICKING:
+                name = node.input[0]
+            elif node.op_type == "Mul" or node.op_type == "Div":
+                constant = self._largest_constant(node)
+                steps.append(Step(op="Mul" if node.op_type == "Mul" else "Div", constant=constant))
+                name = self._scaled(node)
+            else:
+                break
+        return tuple(steps), ()
+
+    def _scaled(self, node: NodeProto) -> str:
+        """The input that is scaled: not the constant one, and rather one that is joined."""
+        parts = [part for part in node.input if part not in self._constants]
+        joined = [part for part in parts if self._behind(part) == "Concat"]
+        return next(iter([*joined, *parts, *node.input]), "")
+
+    def _behind(self, name: str) -> str:
+        """The operator behind those that only move values."""
+        for _ in range(_MAX_INSIDE):
+            node = self._producers.get(name)
+            if node is None:
+                return ""
+            if node.op_type not in _PASSING:
+                return str(node.op_type)
+            name = node.input[0]
+        return ""
 
     def _side(self, name: str, axis: int) -> int | None:
         shape = self.shape(name)
@@ -146,7 +193,8 @@ def _attribute(node: NodeProto, name: str, default: int) -> int:
     return default
 
 
-def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
+def _shapes(model: ModelProto) -> tuple[dict[str, tuple[int, ...]], frozenset[str]]:
+    """What is known of each tensor: its shape, and which hold whole numbers."""
     try:
         graph = shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception:  # inference is a help, not a need: custom operators stop it
@@ -154,4 +202,5 @@ def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     values = (*graph.input, *graph.value_info, *graph.output)
     shapes = {v.name: dims(v) for v in values if v.type.tensor_type.HasField("shape")}
     shapes.update({t.name: tuple(t.dims) for t in graph.initializer})
-    return shapes
+    whole = frozenset(v.name for v in values if v.type.tensor_type.elem_type in _WHOLE)
+    return shapes, whole
