@@ -22,7 +22,12 @@ def guess_labels(
     """
     read = inspection.labels
     if classes is None:
-        return (), Finding(key=KEY, value="none", reason="implied: a raw model has no classes")
+        why = "implied: a raw model has no classes"
+        if inspection.task == "detect":
+            why = (
+                "assumed: detections carry class numbers, and neither file nor data set names them"
+            )
+        return (), Finding(key=KEY, value="none", reason=why)
     if len(read) == classes and any(read):
         named = tuple(label or None for label in read)
         return named, _finding(named, "read: class names in the model file")

@@ -1,7 +1,8 @@
 """Contract inference: everything that can be found out about a model, each with its reason.
 
 A reason begins with how sure it is: ``read:`` (written in the file or chosen by the user),
-``implied:`` (follows from what was read) or ``assumed:`` (likely; the user has to check it).
+``implied:`` (follows from what was read), ``measured:`` (the alternative that explains the labels)
+or ``assumed:`` (likely; the user has to check it).
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import msgspec
 
 from phoneproof.capture.guess_input import InputGuess, guess_input, guess_size
 from phoneproof.capture.guess_labels import guess_labels
-from phoneproof.capture.heads import unfit_for
+from phoneproof.capture.heads import suppressing, unfit_for
 from phoneproof.capture.hub import HUB_INPUT
 from phoneproof.core.binding import Binding, InputBinding, OutputBinding
 from phoneproof.core.capture import Finding, Head, Inspection
 from phoneproof.core.contract import Contract, Decode, GeometryOp, Nms, Size, Task
 
-CERTAINTIES = ("read:", "implied:", "assumed:")
+CERTAINTIES = ("read:", "implied:", "measured:", "assumed:")
 
 
 class Inference(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +55,7 @@ def infer_contract(
         ConfigError: an unknown preset.
     """
     settled, task_finding = _task(inspection, task)
-    classes = classes_of(head_for(inspection, settled))
+    classes = _classes(head_for(inspection, settled), inspection, labels_found)
     size, size_certainty, size_reason = guess_size(
         inspection, detect=settled == "detect", pictures=pictures_size
     )
@@ -95,13 +96,25 @@ def head_for(inspection: Inspection, task: Task) -> Head:
 
 
 def classes_of(head: Head) -> int | None:
-    """How many classes the scores of a head have; null where it has none."""
+    """How many classes the scores of a head have; null where they do not tell.
+
+    Raw outputs have none, and detections carry the number of their class.
+    """
+    if any(output.role == "classes" for output in head.outputs):
+        return None
     for output in head.outputs:
         if output.role == "scores":
             if output.slice is not None:
                 return output.slice[1] - output.slice[0]
             return output.shape[output.axes.index("class") + 1]
     return None
+
+
+def _classes(head: Head, inspection: Inspection, labels_found: tuple[str, ...]) -> int | None:
+    """Classes of the scores; where detections carry class numbers, as many as there are names."""
+    if any(output.role == "classes" for output in head.outputs):
+        return len(inspection.labels) or len(labels_found) or None
+    return classes_of(head)
 
 
 def hub_binding(inspection: Inspection, contract: Contract, *, size: Size, batch: int) -> Binding:
@@ -111,9 +124,12 @@ def hub_binding(inspection: Inspection, contract: Contract, *, size: Size, batch
     is measured (`capture.hub.with_shapes`).
 
     Raises:
-        Unsupported: the outputs fit no known head of the contract's task.
+        Unsupported: the outputs fit no known head of the contract's task, or NMS inside the file
+            gives as many rows as there are objects.
     """
     head = head_for(inspection, contract.task)
+    if head.nms_in_file and all(output.role == "raw" for output in head.outputs):
+        raise suppressing(inspection)
     channels, (height, width) = contract.image.channel_count, size
     nhwc = inspection.layout == "NHWC"
     image = InputBinding(

@@ -6,7 +6,12 @@ One file a family. What sources and inference use is named here.
 from __future__ import annotations
 
 from phoneproof.capture.heads.facts import HeadGuess, Leaf, ModelFacts, OutputFacts, Step
-from phoneproof.capture.heads.recognise import recognise_head, unfit_for, unlike_ranges
+from phoneproof.capture.heads.recognise import (
+    recognise_head,
+    suppressing,
+    unfit_for,
+    unlike_ranges,
+)
 
 __all__ = [
     "HeadGuess",
@@ -15,6 +20,7 @@ __all__ = [
     "OutputFacts",
     "Step",
     "recognise_head",
+    "suppressing",
     "unfit_for",
     "unlike_ranges",
 ]

@@ -14,6 +14,7 @@ _IMAGE_SIDE: Final = 32.0
 """No image is smaller, no stride, variance or anchor scale is divided by as much at the end."""
 
 Format = Literal["xyxy", "cxcywh"]
+Units = Literal["pixels", "fraction"]
 
 
 def coordinates(leaves: tuple[Leaf, ...], output: OutputFacts) -> tuple[Box, str] | None:
@@ -26,12 +27,26 @@ def coordinates(leaves: tuple[Leaf, ...], output: OutputFacts) -> tuple[Box, str
     ops = tuple(leaf.op for leaf in leaves)
     if len(leaves) == 1:
         steps, ops = leaves[0].steps, leaves[0].joins
-    named = _format(ops)
+    named = _FORMATS.get(ops)
     if named is None:
         return None
-    is_fraction, why = _fraction(steps, output.largest_constant)
-    box = Box(format=named, units="fraction" if is_fraction else "pixels")
-    return box, f"the graph joins {' and '.join(ops)}: {_WORDS[named]}; {why}"
+    units, why = units_of(steps, output)
+    reason = f"the graph joins {' and '.join(ops)}: {_WORDS[named]}; {why}"
+    return Box(format=named, units=units), reason
+
+
+def units_of(steps: tuple[Step, ...], output: OutputFacts) -> tuple[Units, str]:
+    """Fractions of the image or pixels, by the last scaling, else by the largest constant."""
+    for step in steps:
+        if step.constant is None:
+            continue
+        if step.op == "Div" and step.constant >= _IMAGE_SIDE:
+            return "fraction", f"divided by {step.constant:g} at the end"
+        if step.op == "Mul" and step.constant <= 1 / _IMAGE_SIDE:
+            return "fraction", f"multiplied by {step.constant:g} at the end"
+    largest = output.largest_constant or 0.0
+    is_fraction = largest <= _FRACTION_LIMIT
+    return "fraction" if is_fraction else "pixels", f"its largest constant is {largest:g}"
 
 
 _WORDS: Final[dict[Format, str]] = {
@@ -46,18 +61,3 @@ _FORMATS: Final[dict[tuple[str, ...], Format]] = {
     ("Add", "Mul"): "cxcywh",
     ("Mul", "Mul"): "cxcywh",
 }
-
-
-def _format(ops: tuple[str, ...]) -> Format | None:
-    return _FORMATS.get(ops)
-
-
-def _fraction(steps: tuple[Step, ...], largest: float | None) -> tuple[bool, str]:
-    for step in steps:
-        if step.constant is None:
-            continue
-        if step.op == "Div" and step.constant >= _IMAGE_SIDE:
-            return True, f"divided by {step.constant:g} at the end"
-        if step.op == "Mul" and step.constant <= 1 / _IMAGE_SIDE:
-            return True, f"multiplied by {step.constant:g} at the end"
-    return (largest or 0.0) <= _FRACTION_LIMIT, f"the largest constant is {largest or 0:g}"

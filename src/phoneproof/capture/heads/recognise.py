@@ -63,6 +63,18 @@ def unfit_for(task: Task, inspection: Inspection) -> Unsupported:
     )
 
 
+def suppressing(inspection: Inspection) -> Unsupported:
+    """The error for a graph that suppresses boxes itself, with outputs of no fixed size."""
+    shapes = "; ".join(f"{o.name} {list(o.shape)}" for o in inspection.outputs)
+    return Unsupported(
+        "the file has NMS inside, so its outputs have as many rows as there are objects",
+        found=shapes,
+        next_step="export without it: Ultralytics `yolo export model=best.pt format=onnx "
+        "nms=False`, YOLOv5 `export.py --include onnx` without --nms or --end2end, others the "
+        "network without its post-processing; the app does NMS, as the contract says",
+    )
+
+
 def unlike_ranges(head: Head) -> Hazard | None:
     """Boxes in pixels beside scores in 0..1, in one tensor: what integers will break."""
     boxes = {o.tensor for o in head.outputs if o.role == "boxes"}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from phoneproof.capture.heads.coordinates import coordinates
+from phoneproof.capture.heads.coordinates import units_of
 from phoneproof.capture.heads.facts import HeadGuess, ModelFacts, found, part
 from phoneproof.capture.heads.grids import STRIDES, fits_cells, stride_of
+from phoneproof.core.binding import Box
 from phoneproof.core.capture import Finding, Head
 
 _SHAPES: Final = 3
 """Anchor shapes a cell."""
+_ARITHMETIC: Final = frozenset({"Add", "Mul", "Div"})
+"""How a decoded centre or side ends: shifted, scaled, divided by the image's side."""
 
 
 def yolov5(facts: ModelFacts) -> HeadGuess | None:
@@ -25,11 +28,11 @@ def yolov5(facts: ModelFacts) -> HeadGuess | None:
         return None
     if {leaf.op for leaf in leaves[2::3]} != {"Sigmoid"}:
         return None
-    described = {coordinates(leaves[i : i + 2], output) for i in range(0, len(leaves), 3)}
-    level = described.pop()
-    if described or level is None or level[0].format != "cxcywh":
+    boxes = [leaf for place, leaf in enumerate(leaves) if place % 3 < 2]
+    if not {leaf.op for leaf in boxes} <= _ARITHMETIC:
         return None
-    box, why = level
+    units, why = units_of(boxes[0].steps, output)
+    box = Box(format="cxcywh", units=units)
     head = Head(
         outputs=(
             part(output, "boxes", ("anchor", "coord"), (0, 4), box=box),
@@ -43,7 +46,7 @@ def yolov5(facts: ModelFacts) -> HeadGuess | None:
     )
     findings = (
         found("contract.task", "detect", task),
-        found("head.boxes", f"cxcywh, {box.units}", why),
+        found("head.boxes", f"cxcywh, {units}", f"sigmoid and decode are in the graph; {why}"),
         found("head.scores", "activation none", "the graph applies the sigmoid"),
         found("contract.preset", "ultralytics.detect", "YOLOv5 letterboxes like Ultralytics"),
     )
