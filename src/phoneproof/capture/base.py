@@ -98,7 +98,12 @@ SOURCES: Registry[Source] = Registry(
         ),
         "keras_h5": Entry(
             target="phoneproof.capture.backends.keras_h5:KerasH5Source",
-            summary="Keras 2 HDF5 model (.h5)",
+            summary="Keras HDF5 model (.h5, .hdf5)",
+            extra="tensorflow",
+        ),
+        "keras": Entry(
+            target="phoneproof.capture.backends.keras_zip:KerasSource",
+            summary="Keras 3 model (.keras)",
             extra="tensorflow",
         ),
         "saved_model": Entry(

@@ -1,21 +1,18 @@
-"""A Keras 2 HDF5 file's description, read with h5py alone: no layer is built, no code runs."""
+"""A Keras model's description as data: judged, then read; no layer is built, no code runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import msgspec
 
-from phoneproof.capture.backends.keras_layers import BUILT_IN, TENSOR_FUNCTIONS
-from phoneproof.core.errors import InvalidInput, Unsupported
+from phoneproof.capture.backends.keras_hdf5 import damaged, description
+from phoneproof.capture.backends.keras_records import Json, export_line, refuse_code
+from phoneproof.core.errors import Unsupported
 from phoneproof.formats.model_file import require_model_file
 
-Json = Mapping[str, object]
-_MAX_CONFIG = 1 << 26
-"""EfficientNetB7's description has a megabyte; 64 is no network's."""
 _MODELS = ("Functional", "Model", "Sequential")
 
 
@@ -31,39 +28,68 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KerasConfig:
-    """A model: its layers by name in the file's order, the names of its inputs and outputs."""
+    """A model: its layers by name in the file's order, the names of its inputs and outputs.
+
+    keys: of the mapping that the model returns, in the order of `outputs`; () where it returns a
+    list. built_shape: the input's, where no layer declares one.
+    """
 
     name: str
     version: str
     layers: Mapping[str, Layer]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    built_shape: tuple[int, ...] = ()
+
+    @property
+    def generation(self) -> int:
+        """2 or 3: which Keras wrote it."""
+        return 3 if self.version.partition(".")[0] == "3" else 2
 
 
 def read_config(path: Path) -> KerasConfig:
-    """Read and judge the description.
+    """Read and judge the description of an HDF5 file.
 
     Raises:
         InvalidInput: damaged, not a Keras file, or holding code that loading would run.
-        Unsupported: Keras 3, weights only, or layers of the author's own.
+        Unsupported: weights only, layers of the author's own, or a Keras that is not known.
     """
     require_model_file(path, "Keras HDF5 model")
-    version, text = _attributes(path)
-    if version.split(".")[0] not in ("", "1", "2"):
+    version, text = description(path)
+    return parse_config(path, version, text)
+
+
+def parse_config(path: Path, version: str, text: str | bytes) -> KerasConfig:
+    """Judge a description and read its layers; `path` is for messages.
+
+    Raises:
+        InvalidInput: incomplete, or holding code that loading would run.
+        Unsupported: layers of the author's own, or a Keras that is not known.
+    """
+    if version.split(".")[0] not in ("", "1", "2", "3"):
         raise Unsupported(
-            f"{path.name} was saved by Keras {version}; only Keras 2 files are read",
-            next_step=_export_line(path),
+            f"{path.name} was saved by Keras {version}; 2 and 3 are read",
+            next_step=export_line(path),
         )
     try:
         root = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _damaged(path, f"a model description that is no JSON: {error}") from error
+        raise damaged(path, f"a model description that is no JSON: {error}") from error
+    if isinstance(root, dict):
+        root.pop("compile_config", None)  # losses and optimizers are not loaded
     try:
-        _refuse_code(path, root)
+        refuse_code(path, root, generation=3 if version.startswith("3") else 2)
         config = _model(root, version)
         _check_names(config)
     except (KeyError, TypeError, IndexError, RecursionError) as error:
-        raise _damaged(path, f"a model description that is incomplete: {error!r}") from error
+        raise damaged(path, f"a model description that is incomplete: {error!r}") from error
+    if len(set(config.outputs)) != len(config.outputs):
+        raise Unsupported(
+            f"{path.name} returns one layer twice",
+            found=", ".join(config.outputs),
+            next_step="give each output a layer of its own",
+        )
     return config
 
 
@@ -72,93 +98,6 @@ def nested(layer: Layer) -> KerasConfig | None:
     if layer.kind not in _MODELS:
         return None
     return _model({"class_name": layer.kind, "config": layer.config}, "")
-
-
-def _attributes(path: Path) -> tuple[str, str]:
-    """Keras version and model description, both as text."""
-    try:
-        with h5py.File(path, "r") as file:
-            _refuse_links(path, file)
-            version = _text(file.attrs.get("keras_version", ""))
-            if "model_config" not in file.attrs:
-                raise _no_config(path, is_weights="layer_names" in file.attrs)
-            return version, _text(file.attrs["model_config"])
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise _damaged(path, str(error).splitlines()[0] if str(error) else "") from error
-
-
-def _text(value: object) -> str:
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    if len(text) > _MAX_CONFIG:
-        raise ValueError("a model description of more than 64 MiB")
-    return text
-
-
-def _refuse_links(path: Path, file: h5py.File) -> None:
-    """HDF5 can point into other files of the disk; a model has no reason to."""
-    groups = [file]
-    while groups:
-        group = groups.pop()
-        for name in group:
-            link = group.get(name, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                raise _outside(path, f"{group.name}/{name} links to {link.filename!r}")
-            if not isinstance(link, h5py.HardLink):
-                continue
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                groups.append(item)
-            elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-                raise _outside(path, f"data set {item.name} lies in another file")
-
-
-def _refuse_code(path: Path, root: object) -> None:
-    """Every class named anywhere must be Keras' own, and none may carry code."""
-    for record in _records(root):
-        kind = record["class_name"]
-        config = record.get("config")
-        name = config.get("name", kind) if isinstance(config, Mapping) else kind
-        if kind in ("Lambda", "__lambda__"):
-            raise InvalidInput(
-                f"{path.name} would run code of its author while it is loaded",
-                found=f"layer {name!r} is a Lambda",
-                next_step="replace it by built-in layers where the model was trained, or export "
-                "the model to ONNX there: python -m tf2onnx.convert --keras "
-                f"{path.name} --output {path.stem}.onnx",
-            )
-        module = record.get("module")
-        foreign = isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras")
-        if foreign or record.get("registered_name") or kind not in BUILT_IN:
-            raise Unsupported(
-                f"{path.name} holds a layer or function of its author's own",
-                found=f"{kind} {name!r}" + (f" from module {module}" if foreign else ""),
-                next_step="export the model to ONNX where its code is: python -m tf2onnx.convert "
-                f"--keras {path.name} --output {path.stem}.onnx",
-            )
-        if kind in ("TFOpLambda", "SlicingOpLambda"):
-            _refuse_function(path, str(name), config)
-
-
-def _refuse_function(path: Path, name: str, config: object) -> None:
-    function = config.get("function") if isinstance(config, Mapping) else None
-    if function not in TENSOR_FUNCTIONS:
-        raise Unsupported(
-            f"{path.name} calls a TensorFlow function that is not known to be harmless",
-            found=f"{function!r} in layer {name!r}",
-            next_step=_export_line(path),
-        )
-
-
-def _records(value: object) -> Iterator[Json]:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, Mapping):
-            if "class_name" in item:
-                yield item
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
 
 
 def _model(root: object, version: str) -> KerasConfig:
@@ -173,6 +112,7 @@ def _model(root: object, version: str) -> KerasConfig:
             layers=layers,
             inputs=tuple(layers)[:1],
             outputs=tuple(layers)[-1:],
+            built_shape=_built(config),
         )
     if record["class_name"] not in _MODELS:
         raise TypeError(f"{record['class_name']} is no model")
@@ -184,6 +124,7 @@ def _model(root: object, version: str) -> KerasConfig:
         layers={layer.name: layer for layer in listed},
         inputs=_names(body["input_layers"]),
         outputs=_names(body["output_layers"]),
+        keys=tuple(map(str, named)) if isinstance(named := body["output_layers"], Mapping) else (),
     )
 
 
@@ -222,8 +163,32 @@ def _layer(item: Json) -> Layer:
         name=str(item.get("name") or body.get("name") or item["class_name"]),
         kind=str(item["class_name"]),
         config=body,
-        inbound=_names(nodes[0]) if nodes else (),
+        inbound=_inbound(nodes[0]) if nodes else (),
     )
+
+
+def _inbound(node: object) -> tuple[str, ...]:
+    """What a layer reads: a list of names (Keras 2), or arguments with tensors in them (3)."""
+    if not isinstance(node, Mapping) or "args" not in node:
+        return _names(node)
+    found: list[str] = []
+    waiting: list[object] = [node["args"], node.get("kwargs")]
+    while waiting:
+        item = waiting.pop(0)
+        if isinstance(item, list):
+            waiting = [*item, *waiting]
+        elif isinstance(item, Mapping) and item.get("class_name") == "__keras_tensor__":
+            found.append(str(_list(_mapping(item["config"])["keras_history"])[0]))
+        elif isinstance(item, Mapping):
+            waiting = [*item.values(), *waiting]
+    return tuple(found)
+
+
+def _built(config: object) -> tuple[int, ...]:
+    shape = config.get("build_input_shape") if isinstance(config, Mapping) else None
+    if not isinstance(shape, list):
+        return ()
+    return tuple(side if isinstance(side, int) else -1 for side in shape)
 
 
 def _names(value: object) -> tuple[str, ...]:
@@ -246,38 +211,3 @@ def _list(value: object) -> list[object]:
     if not isinstance(value, list):
         raise TypeError(f"{type(value).__name__} instead of a list")
     return value
-
-
-def _no_config(path: Path, *, is_weights: bool) -> Unsupported | InvalidInput:
-    if not is_weights:
-        return InvalidInput(
-            f"{path.name} is not a Keras model", found="an HDF5 file without a model description"
-        )
-    return Unsupported(
-        f"{path.name} holds weights only, without the layers they belong to",
-        next_step="where the model is built, load them and type: "
-        f"model.save({path.stem + '_full.h5'!r}, save_format='h5')",
-    )
-
-
-def _export_line(path: Path) -> str:
-    return (
-        "where the model was trained: keras.models.load_model"
-        f"({path.name!r}).export({path.stem + '.onnx'!r}, format='onnx')"
-    )
-
-
-def _outside(path: Path, found: str) -> InvalidInput:
-    return InvalidInput(
-        f"{path.name} reads data from outside itself",
-        found=found,
-        next_step="do not trust this file; save the model again",
-    )
-
-
-def _damaged(path: Path, found: str) -> InvalidInput:
-    return InvalidInput(
-        f"{path.name} is not a readable Keras HDF5 model",
-        found=found,
-        next_step="it is truncated or of another kind: copy, download or save it again",
-    )

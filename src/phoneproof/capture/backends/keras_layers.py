@@ -1,4 +1,4 @@
-"""Keras 2's own classes that a model description may name; anything else is somebody's code."""
+"""Keras' own classes that a model description may name; anything else is somebody's code."""
 
 from __future__ import annotations
 
@@ -120,6 +120,48 @@ _OTHERS = frozenset(
 """Models, initializers, regularizers, constraints, dtype policies and JSON's own records."""
 
 BUILT_IN = LAYERS | _OTHERS
+"""What Keras 2 wrote."""
+
+_LAYERS_3 = (LAYERS - {"Convolution2D", "SlicingOpLambda", "TFOpLambda", "ThresholdedReLU"}) | {
+    *("AutoContrast", "Conv1DTranspose", "DepthwiseConv1D", "Identity", "RMSNormalization"),
+    *("RandomHue", "RandomSaturation", "RandomSharpness", "Solarization"),
+}
+_VALUES_3 = ("__keras_tensor__", "__tensor__", "__numpy__", "__slice__", "__ellipsis__")
+BUILT_IN_3 = _LAYERS_3 | _OTHERS | {"DTypePolicy", "OrthogonalInitializer", *_VALUES_3}
+"""What Keras 3 writes: layers, what they are configured with, and values."""
+
+MODULES_3 = frozenset(
+    [
+        *("keras", "keras.layers", "keras.models", "keras.initializers", "keras.regularizers"),
+        *("keras.constraints", "keras.dtype_policies", "keras.src.models.functional"),
+        *("keras.src.models.sequential", "keras.src.models.model"),
+    ]
+)
+"""Where Keras 3 says its own classes are."""
+
+OPERATION_MODULES_3 = frozenset(
+    f"keras.src.ops.{name}" for name in ("core", "image", "math", "nn", "numpy")
+)
+_OPERATIONS_A = """
+Abs Absolute Add Amax Amin AveragePool BatchNormalization Cast Clip Concatenate Conv ConvTranspose
+Cos DepthwiseConv Divide Einsum Elu Exp ExpandDims Flip Gelu GetItem HardSigmoid HardSilu LeakyRelu
+Log Log1p LogSoftmax Logaddexp Matmul Max MaxPool Maximum Mean Min Minimum Mish Multiply
+"""
+_OPERATIONS_N = """
+Negative Pad Power Ravel Reciprocal Relu Relu6 Repeat Reshape Resize Rsqrt Selu SeparableConv
+Sigmoid Silu Sin Softmax Softplus Softsign Split Sqrt Square Squeeze Stack StopGradient Subtract
+Sum Swapaxes Tanh Tile Transpose TrueDivide Var
+"""
+OPERATIONS_3 = frozenset(f"{_OPERATIONS_A} {_OPERATIONS_N}".split())
+"""Functions of `keras.ops` in a graph: tensors in, tensors out."""
+
+_ACTIVATIONS = """
+celu elu exponential gelu glu hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear
+log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign
+sparse_plus squareplus swish tanh tanh_shrink threshold
+"""
+ACTIVATIONS = frozenset(_ACTIVATIONS.split())
+"""Activations that Keras 3 records as a function by name."""
 
 _MATH = "abs add divide exp log maximum minimum multiply negative pow reduce_max reduce_mean"
 _MORE_MATH = "reduce_sum rsqrt sigmoid softplus sqrt square subtract tanh truediv"

@@ -21,11 +21,12 @@ def input_shape(config: KerasConfig) -> Shape:
     if not config.inputs:
         return ()
     layer = config.layers[config.inputs[0]]
-    declared = layer.config.get("batch_input_shape")
+    declared = layer.config.get("batch_input_shape") or layer.config.get("batch_shape")
     if isinstance(declared, list):
         return tuple(side if isinstance(side, int) else -1 for side in declared)
     inner = nested(layer)
-    return input_shape(inner) if inner is not None else ()
+    found = input_shape(inner) if inner is not None else ()
+    return found or config.built_shape
 
 
 def output_facts(config: KerasConfig, name: str) -> OutputFacts:
