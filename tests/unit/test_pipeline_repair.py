@@ -76,7 +76,7 @@ class _Bench:
             return FOUND
 
         monkeypatch.setattr(ArtifactChain, "_optimize", optimize)
-        monkeypatch.setattr(ArtifactChain, "_judge", judge)
+        monkeypatch.setattr(ArtifactChain, "judge", judge)
         monkeypatch.setattr(ArtifactChain, "_locate", locate)
 
     def finish(self) -> JudgedArtifact:
@@ -88,7 +88,7 @@ class _Bench:
             hub=cast(Hub, None),
             baseline=cast("Future[StepResult]", None),
         )
-        return chain._finish(WANTED, parent)
+        return chain.finish(WANTED, parent)
 
 
 def test_a_candidate_that_is_accepted_at_once_is_not_repaired(

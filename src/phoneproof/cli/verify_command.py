@@ -49,6 +49,9 @@ def _show(verification: Verification, as_json: bool) -> None:
     console = Console()
     for artifact in verification.artifacts:
         print_checks(console, artifact.id, artifact.checks)
+        if artifact.not_run:
+            what = f"[yellow]{escape(artifact.id)}[/yellow]: {escape(artifact.not_run)}"
+            console.print(what, soft_wrap=True)
     if verification.unmatched:
         console.print(
             f"[yellow]{verification.unmatched} image(s) are not in the stored baseline "
@@ -56,4 +59,6 @@ def _show(verification: Verification, as_json: bool) -> None:
         )
     word = "[green]verified[/green]" if verification.accepted else "[red]refused[/red]"
     bundle = escape(f"{verification.bundle} {verification.version}")
-    console.print(f"{word}  {bundle}", soft_wrap=True)
+    unrun = sum(bool(one.not_run) for one in verification.artifacts)
+    but = f", but {unrun} of {len(verification.artifacts)} artifacts were not run" if unrun else ""
+    console.print(f"{word}  {bundle}{but}", soft_wrap=True)

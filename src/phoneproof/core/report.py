@@ -13,6 +13,7 @@ from phoneproof.core.capture import Capture, Hazard
 from phoneproof.core.check import Check, Split, Verdict
 from phoneproof.core.preflight import Preflight, RecordedMetric
 from phoneproof.core.schema import SchemaType
+from phoneproof.core.search import ContractSearch
 
 
 class Divergence(SchemaType, frozen=True, kw_only=True):
@@ -80,6 +81,50 @@ class RefusedImporter(SchemaType, frozen=True, kw_only=True):
     checks: tuple[Check, ...] = ()
 
 
+class ChainLink(SchemaType, frozen=True, kw_only=True):
+    """One link of the classic chain, in order from the hub.
+
+    edge: ``hub-onnx``. artifact: the id of what it made. to_parent, to_baseline: the largest
+    difference of a probability, or of another output relative to its largest magnitude.
+    agreement: share of images or boxes that agree with the parent's (0..1). kept: whether every
+    check against the parent keeps float32 limits.
+    """
+
+    edge: str
+    artifact: str
+    to_parent: float | None = None
+    to_baseline: float | None = None
+    agreement: float | None = None
+    kept: bool
+
+
+class RouteFile(SchemaType, frozen=True, kw_only=True):
+    """The same format by one route. ops: (operator, how often). seconds: of all its links.
+
+    difference, agreement: against the baseline, as in `ChainLink`.
+    """
+
+    route: Literal["direct", "classic"]
+    bytes: int
+    seconds: float
+    ops: tuple[tuple[str, int], ...]
+    difference: float | None = None
+    agreement: float | None = None
+    verdict: Verdict
+
+
+class ClassicChain(SchemaType, frozen=True, kw_only=True):
+    """The chain hub -> ONNX -> hub -> SavedModel -> TFLite, link by link.
+
+    broken: the edge that broke it. routes: the last file by the direct and the classic route;
+    empty where the chain ends before TFLite.
+    """
+
+    links: tuple[ChainLink, ...]
+    broken: str | None = None
+    routes: tuple[RouteFile, ...] = ()
+
+
 class SplitReport(SchemaType, frozen=True, kw_only=True):
     """One split: its number of images and the hash that checks refer to."""
 
@@ -105,9 +150,10 @@ class Report(SchemaType, frozen=True, kw_only=True):
     undecided: what the user wants done with undecided checks. created: ISO 8601, UTC; null where
     times are left out. source: what the source's own outputs reach on the labels. gate: the
     checks of the hub against the source; refused_importers: the ways to a hub that were tried
-    before. hazards: of the source, the steps and the images. preflight: production images,
-    where given; recorded: metrics that came with the source, measured again. seconds: wall time;
-    peak_rss_bytes: of the largest step's process.
+    before. classic: where a target goes that way. hazards: of the source, the steps and the
+    images. preflight: production images, where given; recorded: metrics that came with the
+    source, measured again. search: alternatives of the contract, where they were measured.
+    seconds: wall time; peak_rss_bytes: of the largest step's process.
     """
 
     schema: Literal["phoneproof.report/1"] = "phoneproof.report/1"
@@ -122,10 +168,12 @@ class Report(SchemaType, frozen=True, kw_only=True):
     gate: tuple[Check, ...]
     refused_importers: tuple[RefusedImporter, ...] = ()
     artifacts: tuple[ArtifactReport, ...] = ()
+    classic: ClassicChain | None = None
     datasets: tuple[DatasetReport, ...] = ()
     tools: tuple[tuple[str, str], ...] = ()
     hazards: tuple[Hazard, ...] = ()
     preflight: Preflight | None = None
     recorded: tuple[RecordedMetric, ...] = ()
+    search: ContractSearch | None = None
     seconds: float = 0.0
     peak_rss_bytes: int = 0

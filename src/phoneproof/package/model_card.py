@@ -112,7 +112,18 @@ def _files(report: Report) -> list[str]:
     if not report.artifacts:
         return []
     header = ("file", "format", "precision", "size", "sha256")
-    return ["## Files", table(header, [_file_row(artifact) for artifact in report.artifacts])]
+    rows = [_file_row(artifact) for artifact in report.artifacts]
+    return ["## Files", table(header, rows), *_route_line(report)]
+
+
+def _route_line(report: Report) -> list[str]:
+    if report.classic is None:
+        return []
+    stations = ["hub", *(link.edge.partition("-")[2] for link in report.classic.links)]
+    return [
+        f"The files under `artifacts/classic` were made one from the other: "
+        f"{' -> '.join(stations)}; each was compared with the one before it."
+    ]
 
 
 def _file_row(artifact: ArtifactReport) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from phoneproof.pipeline.capture_steps import FileSource, InspectStep
 from phoneproof.pipeline.config import target_formats, target_precisions
 from phoneproof.pipeline.config_types import Config, LoadedConfig, TargetConfig, TargetName
 from phoneproof.pipeline.contract_config import build_contract
+from phoneproof.pipeline.head_config import with_described_head
 from phoneproof.pipeline.image_hazards import image_hazards
 from phoneproof.pipeline.preflight_images import load_production
 from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildRequest
@@ -98,6 +99,7 @@ def prepare(
     inspection = inspect_source(workshop, source)
     source = with_external_data(source, inspection)
     contract = build_contract(config, inspection)
+    inspection = with_described_head(config, inspection)
     images, kind = load_labelled(config.data.evaluation, config.data.labels, contract, listener)
     size = contract.image.size
     return BuildRequest(
@@ -199,20 +201,27 @@ def _is_between(target: TargetConfig, format_: Format) -> bool:
 
 
 def _ordered(requests: tuple[ArtifactRequest, ...]) -> tuple[ArtifactRequest, ...]:
-    """float32 first; the classic route's in the order of its links, marked where both make one."""
-    direct = [one for one in requests if one.route == "direct"]
+    """float32 first; the classic route's in the order of its links, marked where both make one.
+
+    The first link is the direct conversion to ONNX: where both want that file, it is made and
+    shipped once, as the chain's.
+    """
+    classic = [one for one in requests if one.route == "classic"]
+    direct = [one for one in requests if one.route == "direct" and not _is_first_link(one, classic)]
     both = {one.format for one in direct}
     places = {link.target: place for place, link in enumerate(ROUTES["classic"]["tflite"])}
-    classic = [
-        replace(one, suffix="-classic") if one.format in both else one
-        for one in requests
-        if one.route == "classic"
-    ]
     order = {"float32": 0}
     return (
         *sorted(direct, key=lambda one: (order.get(one.precision, 1), one.id)),
-        *sorted(classic, key=lambda one: (order.get(one.precision, 1), places[one.format])),
+        *sorted(
+            (replace(one, suffix="-classic") if one.format in both else one for one in classic),
+            key=lambda one: (order.get(one.precision, 1), places[one.format]),
+        ),
     )
+
+
+def _is_first_link(one: ArtifactRequest, classic: list[ArtifactRequest]) -> bool:
+    return one.format == "onnx" and replace(one, route="classic") in classic
 
 
 def _require_same_form(

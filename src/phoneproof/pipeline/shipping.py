@@ -13,6 +13,7 @@ from phoneproof.core.check import worst_verdict
 from phoneproof.core.report import ArtifactReport, DatasetReport, Report, SplitReport
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
 from phoneproof.pipeline.cache import storage_errors
+from phoneproof.pipeline.chain_report import chain_report
 from phoneproof.pipeline.gate import GateResult
 from phoneproof.pipeline.pack_step import PackStep
 from phoneproof.pipeline.preflight import NO_PREFLIGHT, PreflightResult, with_preflight
@@ -94,6 +95,7 @@ def compose_report(
         artifacts=tuple(
             _artifact_report(one, request.limits_for(one.made.artifact.requested)) for one in judged
         ),
+        classic=chain_report(judged),
         datasets=(_dataset_report(request),),
         tools=tool_versions(_REPORT_TOOLS),
         hazards=(*request.inspection.hazards, *request.hazards),

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from phoneproof.core.artifact import Artifact
 from phoneproof.core.check import Check, Verdict, artifact_verdict, worst_verdict
 from phoneproof.core.dataset import ImageSet
-from phoneproof.core.errors import InvalidInput
+from phoneproof.core.errors import InvalidInput, MissingExtra
 from phoneproof.core.events import Event, Listener
 from phoneproof.package.bundle import BASELINE, GOLDEN, Bundle, read_bundle
 from phoneproof.package.golden_check import check_golden
@@ -27,11 +28,21 @@ from phoneproof.verify.limits import Limits
 from phoneproof.verify.measure import measure
 from phoneproof.verify.verdicts import accepted
 
+_OWN_EXTRA = "verify"
+"""What verifying needs at least; formats whose runtime comes with another extra may stay unrun."""
+
+_HUB_STAYS = "PyTorch evaluates what a hub program holds, and a bundle may come from anywhere"
+
 
 class VerifiedArtifact(msgspec.Struct, frozen=True, kw_only=True):
-    """One artifact of the bundle, measured again."""
+    """One artifact of the bundle, measured again.
+
+    not_run: why nothing ran it here; empty where it ran. Then only its hash and what it carries
+    inside were checked, and its verdict is at best undecided.
+    """
 
     id: str
+    not_run: str = ""
     verdict: Verdict
     accepted: bool
     checks: tuple[Check, ...]
@@ -89,9 +100,16 @@ def _verify(
 ) -> VerifiedArtifact:
     step = f"verify {artifact.id}"
     listener(Event(step=step, state="started"))
-    runtime = RUNTIMES.load(artifact.format)
-    shown = f"{runtime.name} ({runtime.version})"
     checks = _contract_checks(bundle, artifact)
+    if artifact.format == "hub":
+        return _unrun(artifact, checks, _HUB_STAYS, listener)
+    try:
+        runtime = RUNTIMES.load(artifact.format)
+    except MissingExtra as error:
+        if RUNTIMES.entry(artifact.format).extra == _OWN_EXTRA:
+            raise
+        return _unrun(artifact, checks, f"{error.failed} ({error.next_step})", listener)
+    shown = f"{runtime.name} ({runtime.version})"
     checks += check_golden(
         bundle.folder / GOLDEN,
         bundle.contract,
@@ -107,6 +125,23 @@ def _verify(
     listener(Event(step=step, state="failed" if verdict == "fail" else "finished"))
     return VerifiedArtifact(
         id=artifact.id, verdict=verdict, accepted=accepted(checks, limits), checks=checks
+    )
+
+
+def _unrun(
+    artifact: Artifact, checks: tuple[Check, ...], reason: str, listener: Listener
+) -> VerifiedArtifact:
+    """Stations of a conversion travel with the bundle; where one is not run, that is said."""
+    why = f"not run: {reason}; its hash and what it carries inside were checked"
+    verdict = worst_verdict((artifact_verdict(checks), "undecided"))
+    state: Literal["failed", "finished"] = "failed" if verdict == "fail" else "finished"
+    listener(Event(step=f"verify {artifact.id}", state=state, message=why))
+    return VerifiedArtifact(
+        id=artifact.id,
+        not_run=why,
+        verdict=verdict,
+        accepted=artifact_verdict(checks) != "fail",
+        checks=checks,
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from phoneproof.core.errors import InvalidInput, Unsupported, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.saved_model import GRAPH, SIGNATURE, require_saved_model
-from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow, silent_stderr
+from phoneproof.runtimes.backends.tensorflow_quiet import (
+    import_tensorflow,
+    silent_stderr,
+    tensorflow_version,
+)
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
 from phoneproof.runtimes.tensors import check_tensors, dtype_of, thread_count
 
@@ -42,7 +44,7 @@ class SavedModelRuntime:
     """TensorFlow on the CPU; runs the models that phoneproof writes."""
 
     name = "saved_model"
-    version = f"tensorflow {version('tensorflow-cpu')}"
+    version = f"tensorflow {tensorflow_version()}"
     device = "cpu"
 
     def open(self, path: Path, *, threads: int = 0) -> Session:
@@ -87,6 +89,7 @@ def signature_tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorS
     """
     require_saved_model(path)
     import_tensorflow()
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.protobuf import saved_model_pb2
 
     try:

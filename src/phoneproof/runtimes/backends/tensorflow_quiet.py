@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import logging
@@ -9,6 +10,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 _ENVIRONMENT = {
@@ -39,6 +41,20 @@ def import_tensorflow() -> tuple[ModuleType, ModuleType]:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     return tensorflow, keras
+
+
+def tensorflow_version() -> str:
+    """Of the installed distribution, without importing it.
+
+    Raises:
+        ModuleNotFoundError: there is none.
+    """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+    for distribution in ("tensorflow-cpu", "tensorflow"):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(distribution)
+    return "of unknown version"
 
 
 @contextmanager
