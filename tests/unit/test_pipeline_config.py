@@ -261,6 +261,14 @@ def test_defaults_of_targets() -> None:
 def test_the_schema_knows_every_section() -> None:
     schema = json.loads(config_schema())
     sections = schema["$defs"]["Config"]["properties"]
-    assert list(sections) == ["model", "data", "contract", "targets", "checks", "package"]
+    assert list(sections) == [
+        "model",
+        "data",
+        "contract",
+        "head",
+        "targets",
+        "checks",
+        "package",
+    ]
     assert schema["$defs"]["Config"]["additionalProperties"] is False
     assert schema["$defs"]["ModelConfig"]["properties"]["source"]["type"] == "string"

@@ -23,6 +23,7 @@ from phoneproof.pipeline.config_types import (
     TargetConfig,
     TargetName,
 )
+from phoneproof.pipeline.head_types import head_value_faults
 
 CONFIG_NAME: Final = "phoneproof.toml"
 MAX_CONFIG_BYTES: Final = 16 << 20
@@ -63,6 +64,7 @@ _PATH_FIELDS: Final = (
     ("data", "production"),
     ("data", "labels"),
     ("contract", "labels_file"),
+    ("head", "priors"),
     ("package", "golden"),
 )
 _NOT_YET_FIELDS: Final = (
@@ -154,8 +156,10 @@ def _read_table(path: Path) -> dict[str, object]:
 def _resolved(config: Config, base: Path) -> LoadedConfig:
     """The same with absolute paths, and where they begin."""
     sections: dict[str, msgspec.Struct] = {}
-    for section in ("model", "data", "contract", "package"):
+    for section in ("model", "data", "contract", "head", "package"):
         old = getattr(config, section)
+        if old is None:
+            continue
         paths = {
             field: base.absolute() / value
             for field in old.__struct_fields__
@@ -195,7 +199,7 @@ def _sound_part(target: dict[str, object]) -> dict[str, object]:
 
 def _value_faults(config: Config) -> Iterator[Fault]:
     for section, field in _PATH_FIELDS:
-        value = getattr(getattr(config, section), field)
+        value = getattr(getattr(config, section), field, None)
         if value is not None:
             yield from _missing(value, f"{section}.{field}")
     for field in ("name", "version"):
@@ -206,6 +210,7 @@ def _value_faults(config: Config) -> Iterator[Fault]:
         what = f'{config.model.factory!r} is not of the form "module:function"'
         yield Fault(place="model.factory", what=what)
     yield from _limit_faults(config)
+    yield from head_value_faults(config.head)
     for section, field in _NOT_YET_FIELDS:
         if getattr(getattr(config, section), field) is not None:
             yield Fault(place=f"{section}.{field}", what=NOT_YET)

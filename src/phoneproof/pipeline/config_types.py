@@ -18,6 +18,7 @@ from phoneproof.core.contract import (
     Task,
 )
 from phoneproof.core.schema import SchemaType
+from phoneproof.pipeline.head_types import HeadConfig
 
 Side = int | Size
 """A square's side, or [height, width]."""
@@ -117,7 +118,9 @@ class TargetsConfig(SchemaType, frozen=True, kw_only=True):
 class ChecksConfig(SchemaType, frozen=True, kw_only=True):
     """``[checks]``: limits that replace the defaults. Rates and metrics as raw numbers (.01).
 
-    undecided: "fail" demands that every margin check is decided.
+    undecided: "fail" demands that every margin check is decided. contract_search: where another
+    contract explains the labels better, "gate" refuses the build, "show" only says so, "off" does
+    not look.
     """
 
     hub_equivalence: float | None = None
@@ -135,6 +138,7 @@ class ChecksConfig(SchemaType, frozen=True, kw_only=True):
     small_recall_drop: float | None = None
     size_ratio: float | None = None
     undecided: Literal["accept", "fail"] = "accept"
+    contract_search: Literal["gate", "show", "off"] = "gate"
 
 
 class PackageConfig(SchemaType, frozen=True, kw_only=True):
@@ -152,6 +156,7 @@ class Config(SchemaType, frozen=True, kw_only=True):
     model: ModelConfig
     data: DataConfig
     contract: ContractConfig = ContractConfig()
+    head: HeadConfig | None = None
     targets: TargetsConfig = TargetsConfig(android=TargetConfig(), server=TargetConfig())
     checks: ChecksConfig = ChecksConfig()
     package: PackageConfig = msgspec.field(default_factory=PackageConfig)

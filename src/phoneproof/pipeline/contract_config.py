@@ -15,31 +15,36 @@ from phoneproof.core.errors import nearest
 from phoneproof.core.presets import PRESETS, preset_decode, preset_input
 from phoneproof.pipeline.config_faults import Fault, faults_error
 from phoneproof.pipeline.config_types import Config, ContractConfig, DecodeConfig, Side
+from phoneproof.pipeline.head_config import described_head
 
 GAP: Final = "-"
 """The line of a labels_file that stands for background or a gap in the ids."""
 
 MAX_LABELS_BYTES: Final = 16 << 20
 _FILE: Final = "[contract]"
+_BOTH: Final = "[contract] with [head]"
 _OWN_FIELDS: Final = ("preset", "task", "size", "labels", "labels_file", "decode")
 
 
 def build_contract(config: Config, inspection: Inspection) -> Contract:
     """The contract: what ``[contract]`` says, then its preset, then what the source says.
 
+    A head described in ``[head]`` stands for the recognised one.
+
     Raises:
         ConfigError: values that do not fit each other or the source, all in one error.
         Unsupported: outputs that fit no known head of the task.
     """
     section = config.contract
-    faults: list[Fault] = []
+    inspection, head_faults = described_head(config, inspection)
+    faults = [*head_faults]
     task = _task(section, inspection, faults)
     size = _size(section, inspection, faults)
     image = _image(section, size, inspection, faults) if size is not None else None
-    labels = _labels(section, inspection, task, faults)
-    decode = _decode(section, inspection, task, faults)
+    labels = () if head_faults else _labels(section, inspection, task, faults)
+    decode = None if head_faults else _decode(section, inspection, task, faults)
     if faults or image is None:
-        raise faults_error(tuple(faults), _FILE)
+        raise faults_error(tuple(faults), _FILE if config.head is None else _BOTH)
     return Contract(
         name=config.model.name,
         version=config.model.version,
