@@ -22,7 +22,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 @click.command("formats")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def command(as_json: bool) -> None:
-    """List sources, converters, optimizers and runtimes. Imports none of them."""
+    """List sources, converters, optimizers, runtimes and routes. Imports none of them."""
     listings = _listings()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(listings)).decode())
@@ -37,10 +37,26 @@ def command(as_json: bool) -> None:
 
 
 def _listings() -> list[Listing]:
-    return [
+    backends = [
         Listing(kind=registry.kind, name=name, summary=entry.summary, extra=entry.extra)
         for registry in _registries()
         for name, entry in _entries(registry)
+    ]
+    return backends + _routes()
+
+
+def _routes() -> list[Listing]:
+    from phoneproof.convert.routes import ROUTES
+
+    return [
+        Listing(
+            kind="route",
+            name=f"{route} {last}",
+            summary=" -> ".join(("hub", *(link.target for link in links))),
+            extra="",
+        )
+        for route, formats in ROUTES.items()
+        for last, links in formats.items()
     ]
 
 
