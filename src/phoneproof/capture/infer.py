@@ -61,7 +61,8 @@ def infer_contract(
     )
     guess = guess_input(inspection, task=settled, classes=classes, size=size, preset=preset)
     labels, labels_finding = guess_labels(inspection, labels_found, classes)
-    decode = (guess.decode or Decode(nms=Nms())) if settled == "detect" else None
+    usual = inspection.decode or guess.decode or Decode(nms=Nms())
+    decode = usual if settled == "detect" else None
     inputs = (guess.image,)
     contract = Contract(name=name, task=settled, inputs=inputs, labels=labels, decode=decode)
     size_text = f"{size[0]} x {size[1]}"
@@ -70,7 +71,7 @@ def infer_contract(
         _stated_or(inspection, "contract.size", size_text, f"{size_certainty}: {size_reason}"),
         *_input_findings(guess, inspection),
         labels_finding,
-        *_decode_findings(decode, guess),
+        *_decode_findings(decode, guess, inspection),
     ]
     own = {finding.key for finding in findings}
     kept = [_stated(f) for f in inspection.findings if f.key not in own]
@@ -190,13 +191,17 @@ def _input_findings(guess: InputGuess, inspection: Inspection) -> list[Finding]:
     return [Finding(key=key, value=value, reason=why) for key, value in values]
 
 
-def _decode_findings(decode: Decode | None, guess: InputGuess) -> list[Finding]:
+def _decode_findings(
+    decode: Decode | None, guess: InputGuess, inspection: Inspection
+) -> list[Finding]:
     if decode is None:
         return []
     nms = "none" if decode.nms is None else f"IoU {decode.nms.iou:g}"
     is_known = guess.preset != "" or guess.certainty == "implied"
     reason = "the defaults of the family's own predictor" if is_known else "common defaults"
     why = f"assumed: {reason}; set them to what your app uses"
+    if inspection.decode is not None:
+        why = "read: the options of the post-processing in the model file"
     return [
         Finding(key="contract.decode.confidence", value=f"{decode.confidence:g}", reason=why),
         Finding(key="contract.decode.nms", value=nms, reason=why),

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from phoneproof.core.binding import Anchors, Binding, Layout, OutputBinding
-from phoneproof.core.contract import Contract, Task
+from phoneproof.core.contract import Contract, Decode, Task
 from phoneproof.core.tensors import TensorSpec
 
 SourceFormat = Literal[
@@ -76,6 +76,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     labels: class names found in the file, in index order.
     quantised: whether the source computes with integers. Its hub is the dequantised float
     program, which is held to a quantised step's limits against the source's own outputs.
+    decode: what the file's own post-processing does behind the outputs, null without.
     """
 
     format: SourceFormat
@@ -91,6 +92,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     preset: str = ""
     labels: tuple[str | None, ...] = ()
     quantised: bool = False
+    decode: Decode | None = None
     evidence: Evidence
     findings: tuple[Finding, ...] = ()
     hazards: tuple[Hazard, ...] = ()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from phoneproof.capture.backends.tflite_detection import PostProcess, find_post_process
 from phoneproof.capture.backends.tflite_graph import TfliteFacts, integer_arithmetic
 from phoneproof.capture.backends.tflite_metadata import TfliteMetadata, read_metadata
 from phoneproof.capture.base import HubExport
@@ -52,22 +54,24 @@ class TfliteSource:
         layout, why = _layout(image)
         channels, size = _geometry(path, image, layout)
         metadata = read_metadata(path.read_bytes(), graph, path.name)
-        guess = _guess(graph, size, metadata)
+        post = find_post_process(graph)
+        guess = _guess(graph, size, metadata) if post is None else post.guess
         integers = integer_arithmetic(graph)
         return Inspection(
             format="tflite",
             sha256=file_sha256(path),
             bytes=path.stat().st_size,
             inputs=(image,),
-            outputs=tuple(spec for _, spec in _outputs(graph)),
+            outputs=tuple(spec for _, spec in _outputs(graph, post)),
             layout=layout,
             channels=channels,
             size=size,
             task=guess.task,
             head=guess.head,
             preset=guess.preset,
-            labels=metadata.labels,
+            labels=metadata.labels if post is None else post.labels(metadata.labels),
             quantised=bool(integers),
+            decode=None if post is None else post.decode,
             evidence=_evidence(metadata, guess),
             findings=(
                 Finding(key="input.layout", value=layout, reason=why),
@@ -79,34 +83,61 @@ class TfliteSource:
         )
 
     def open(self, path: Path, *, size: tuple[int, int], batch: int) -> Session:
-        """LiteRT with XNNPACK on the file itself, two threads."""
+        """LiteRT with XNNPACK on the file itself, two threads.
+
+        A post-processing operator is left out, and an open shape is fixed, in a copy.
+        """
         from phoneproof.runtimes.backends.litert import LiteRtRuntime
 
-        shape, is_open = _shape(path, size, batch)
-        if not is_open:
+        prepared = _prepared(path, size, batch)
+        if prepared.copy is None:
             return LiteRtRuntime().open(path, threads=_THREADS)
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / path.name
-            copy.write_bytes(static_copy(path.read_bytes(), shape, path.name))
+            copy.write_bytes(prepared.copy)
             return LiteRtRuntime().open(copy, threads=_THREADS)
 
     def importers(
         self, path: Path, *, size: tuple[int, int], batch: int
     ) -> tuple[tuple[str, HubExport], ...]:
         """Our own importer, then tf2onnx with the integers expanded."""
-        shape, _ = _shape(path, size, batch)
+        prepared = _prepared(path, size, batch)
 
         def own() -> torch.export.ExportedProgram:
             from phoneproof.capture.backends.tflite_to_hub import hub_from_tflite
 
-            return hub_from_tflite(path, shape=shape)
+            return hub_from_tflite(prepared.copy or path, shape=prepared.shape)
 
         def through_onnx() -> torch.export.ExportedProgram:
             from phoneproof.capture.backends.tflite_to_onnx import hub_through_onnx
 
-            return hub_through_onnx(path, shape)
+            return hub_through_onnx(prepared.copy or path.read_bytes(), prepared.shape, path.name)
 
         return (("tflite_to_torch", own), ("tf2onnx+onnx2torch", through_onnx))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prepared:
+    """shape: of the input. copy: the file with that shape and without its post-processing, null
+    where the file itself has both."""
+
+    shape: tuple[int, ...]
+    copy: bytes | None
+
+
+def _prepared(path: Path, size: tuple[int, int], batch: int) -> _Prepared:
+    graph = read_tflite(path)
+    image, _ = _image(path, graph)
+    layout, _ = _layout(image)
+    channels, _ = _geometry(path, image, layout)
+    wanted = (batch, *size, channels) if layout == "NHWC" else (batch, channels, *size)
+    shape = static_shape(image.shape, wanted, name=path.name)
+    post = find_post_process(graph)
+    if post is None and -1 not in image.shape:
+        return _Prepared(shape=shape, copy=None)
+    outputs = () if post is None else (post.boxes, post.scores)
+    copy = static_copy(path.read_bytes(), shape, path.name, outputs=outputs)
+    return _Prepared(shape=shape, copy=copy)
 
 
 def _image(path: Path, graph: TfliteGraph) -> tuple[TensorSpec, TfliteTensor]:
@@ -136,7 +167,11 @@ def _spec(name: str, tensor: TfliteTensor) -> TensorSpec:
     return msgspec.structs.replace(spec, shape=tensor.open_shape or tensor.shape)
 
 
-def _outputs(graph: TfliteGraph) -> list[tuple[int, TensorSpec]]:
+def _outputs(graph: TfliteGraph, post: PostProcess | None = None) -> list[tuple[int, TensorSpec]]:
+    """(tensor, its specification); those before a post-processing operator where there is one."""
+    if post is not None:
+        pair = post.boxes, post.scores
+        return [(index, _spec(graph.tensors[index].name, graph.tensors[index])) for index in pair]
     named = graph.signature_outputs or tuple((graph.tensors[i].name, i) for i in graph.outputs)
     return [(index, _spec(name, graph.tensors[index])) for name, index in named]
 
@@ -158,15 +193,6 @@ def _geometry(path: Path, image: TensorSpec, layout: Layout) -> tuple[int, tuple
             next_step="models of one or three channels are handled",
         )
     return channels, None if -1 in sides else (sides[0], sides[1])
-
-
-def _shape(path: Path, size: tuple[int, int], batch: int) -> tuple[tuple[int, ...], bool]:
-    """The full input shape, and whether the file leaves an axis of it open."""
-    image, _ = _image(path, read_tflite(path))
-    layout, _ = _layout(image)
-    channels, _ = _geometry(path, image, layout)
-    wanted = (batch, *size, channels) if layout == "NHWC" else (batch, channels, *size)
-    return static_shape(image.shape, wanted, name=path.name), -1 in image.shape
 
 
 def _guess(graph: TfliteGraph, size: tuple[int, int] | None, metadata: TfliteMetadata) -> HeadGuess:
@@ -205,7 +231,7 @@ def _value_findings(image: TfliteTensor, graph: TfliteGraph, integers: str) -> t
         zero = image.quant.zero_point if image.quant else 0
         found.append(
             Finding(
-                key="contract.values",
+                key="input.values",
                 value=f"{low:g} .. {high:g}",
                 reason=f"read: the {image.dtype} input stands for (q {-zero:+d}) * {step:g}, so "
                 "pixels 0..255 are scaled to these values",

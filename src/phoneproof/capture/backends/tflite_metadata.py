@@ -66,7 +66,7 @@ def read_metadata(data: bytes, graph: TfliteGraph, name: str) -> TfliteMetadata:
         mean, std = normalisation
         value = f"(pixel - {_shown(mean)}) / {_shown(std)}"
         why = "read: the normalisation in the file's TFLite metadata"
-        findings.append(Finding(key="contract.scale", value=value, reason=why))
+        findings.append(Finding(key="input.normalisation", value=value, reason=why))
     return TfliteMetadata(
         labels=labels,
         task=str(record.get("task", "")) if "names" in record else "",
