@@ -58,8 +58,9 @@ class ClassicChain:
         compared: list[Future[tuple[Check, ...]]] = [
             call(partial(self._compare, place, tuple(made))) for place in range(len(self.links))
         ]
+        direct = call(partial(self._direct, tuple(made)))
         futures = {
-            request.id: call(partial(self._judge, place, tuple(made), tuple(compared)))
+            request.id: call(partial(self._judge, place, tuple(made), tuple(compared), direct))
             for place, request in enumerate(self.float32)
         }
         for request in self.wanted:
@@ -147,6 +148,7 @@ class ClassicChain:
         place: int,
         made: tuple[Future[MadeArtifact], ...],
         compared: tuple[Future[tuple[Check, ...]], ...],
+        direct: Future[JudgedArtifact | None],
     ) -> JudgedArtifact:
         judged = self.chain.judge(made[place].result())
         checks = tuple(future.result() for future in compared[: place + 1])
@@ -156,7 +158,7 @@ class ClassicChain:
             parent=parent,
             checks=checks[place],
             broken=self._broken(checks),
-            direct=self._direct(place),
+            direct=direct.result() if place == len(self.links) - 1 else None,
         )
         judged = replace(judged, link=link)
         if artifact_verdict(judged.checks) != "fail":
@@ -170,13 +172,13 @@ class ClassicChain:
                 return link.edge
         return None
 
-    def _direct(self, place: int) -> JudgedArtifact | None:
+    def _direct(self, made: tuple[Future[MadeArtifact], ...]) -> JudgedArtifact | None:
         """The same format straight from the hub, to compare the end of the chain with."""
-        request = self.float32[place]
-        if place + 1 < len(self.links) or request.format not in ROUTES["direct"]:
+        request = self.float32[-1]
+        if len(self.links) == 1 or request.format not in ROUTES["direct"]:
             return None
-        if len(ROUTES["classic"][request.format]) == 1:
-            return None
+        # Nothing waits for it: while the SavedModel is made, memory and cores are taken.
+        made[-2].result()
         return self.chain.judge(self.chain.convert(replace(request, route="direct", suffix="")))
 
     def _blame(
