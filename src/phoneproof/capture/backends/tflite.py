@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from phoneproof.capture.backends.tflite_detection import PostProcess, find_post_process
-from phoneproof.capture.backends.tflite_graph import TfliteFacts, integer_arithmetic
+from phoneproof.capture.backends.tflite_graph import (
+    TfliteFacts,
+    has_quantised_activations,
+    integer_arithmetic,
+)
 from phoneproof.capture.backends.tflite_metadata import TfliteMetadata, read_metadata
 from phoneproof.capture.base import HubExport
 from phoneproof.capture.fixed_session import static_shape
@@ -100,29 +105,41 @@ class TfliteSource:
     def importers(
         self, path: Path, *, size: tuple[int, int], batch: int
     ) -> tuple[tuple[str, HubExport], ...]:
-        """Our own importer, then tf2onnx with the integers expanded."""
+        """Our own importer, then tf2onnx with the integers expanded.
+
+        Where activations are integers ours comes twice: plain, and with every activation held to
+        the range of its tensor (docs/decisions/0019).
+        """
         prepared = _prepared(path, size, batch)
 
-        def own() -> torch.export.ExportedProgram:
+        def own(*, clamp_ranges: bool = False) -> torch.export.ExportedProgram:
             from phoneproof.capture.backends.tflite_to_hub import hub_from_tflite
 
-            return hub_from_tflite(prepared.copy or path, shape=prepared.shape)
+            return hub_from_tflite(
+                prepared.copy or path, shape=prepared.shape, clamp_ranges=clamp_ranges
+            )
 
         def through_onnx() -> torch.export.ExportedProgram:
             from phoneproof.capture.backends.tflite_to_onnx import hub_through_onnx
 
             return hub_through_onnx(prepared.copy or path.read_bytes(), prepared.shape, path.name)
 
-        return (("tflite_to_torch", own), ("tf2onnx+onnx2torch", through_onnx))
+        clamped = (("tflite_to_torch+ranges", partial(own, clamp_ranges=True)),)
+        return (
+            ("tflite_to_torch", own),
+            *(clamped if prepared.has_ranges else ()),
+            ("tf2onnx+onnx2torch", through_onnx),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Prepared:
     """shape: of the input. copy: the file with that shape and without its post-processing, null
-    where the file itself has both."""
+    where the file itself has both. has_ranges: whether activations are quantised."""
 
     shape: tuple[int, ...]
     copy: bytes | None
+    has_ranges: bool
 
 
 def _prepared(path: Path, size: tuple[int, int], batch: int) -> _Prepared:
@@ -133,11 +150,11 @@ def _prepared(path: Path, size: tuple[int, int], batch: int) -> _Prepared:
     wanted = (batch, *size, channels) if layout == "NHWC" else (batch, channels, *size)
     shape = static_shape(image.shape, wanted, name=path.name)
     post = find_post_process(graph)
-    if post is None and -1 not in image.shape:
-        return _Prepared(shape=shape, copy=None)
-    outputs = () if post is None else (post.boxes, post.scores)
-    copy = static_copy(path.read_bytes(), shape, path.name, outputs=outputs)
-    return _Prepared(shape=shape, copy=copy)
+    copy = None
+    if post is not None or -1 in image.shape:
+        outputs = () if post is None else (post.boxes, post.scores)
+        copy = static_copy(path.read_bytes(), shape, path.name, outputs=outputs)
+    return _Prepared(shape=shape, copy=copy, has_ranges=has_quantised_activations(graph))
 
 
 def _image(path: Path, graph: TfliteGraph) -> tuple[TensorSpec, TfliteTensor]:

@@ -179,12 +179,25 @@ class TfliteFacts:
         return max(sizes, default=None)
 
 
+def has_quantised_activations(graph: TfliteGraph) -> bool:
+    """Whether some operator gives integers that stand for reals."""
+    return bool(_quantised_type(graph))
+
+
+def _quantised_type(graph: TfliteGraph) -> str:
+    for op in graph.ops:
+        for index in op.outputs:
+            made = graph.tensors[index]
+            if is_quantised(made) and made.dtype != "int32":
+                return made.dtype
+    return ""
+
+
 def integer_arithmetic(graph: TfliteGraph) -> str:
     """How the graph computes with integers, in words; "" where it computes with floats."""
-    for op in graph.ops:
-        made = [graph.tensors[index] for index in op.outputs if index >= 0]
-        if any(is_quantised(tensor) and tensor.dtype != "int32" for tensor in made):
-            return f"activations are {made[0].dtype} with a scale each"
+    kind = _quantised_type(graph)
+    if kind:
+        return f"activations are {kind} with a scale each"
     for op in graph.ops:
         slot = _WEIGHT_SLOTS.get(op.name)
         if slot is None or slot >= len(op.inputs):

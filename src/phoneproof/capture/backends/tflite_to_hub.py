@@ -23,7 +23,7 @@ from phoneproof.capture.backends.tflite_ops import OPERATORS
 from phoneproof.capture.backends.tflite_ops.call import Call, Operator, Value, constant, plain
 from phoneproof.core.errors import ConversionFailed, InvalidInput, Unsupported, first_line
 from phoneproof.formats.tflite import TfliteGraph, TfliteOp, parse_tflite, read_tflite
-from phoneproof.formats.tflite_values import constant_values
+from phoneproof.formats.tflite_values import constant_values, representable_range
 
 _ALWAYS_CONSTANT: Final = ("SHAPE", "RANK")
 """Operators that read shapes only."""
@@ -32,11 +32,14 @@ _MOST_NUMBERS: Final = 2**28
 """In one tensor: a gigabyte of floats. Larger ones are declared by damaged or hostile files."""
 
 
-def hub_from_tflite(data: Path | bytes, *, shape: tuple[int, ...]) -> ExportedProgram:
+def hub_from_tflite(
+    data: Path | bytes, *, shape: tuple[int, ...], clamp_ranges: bool = False
+) -> ExportedProgram:
     """The hub program of a TFLite model.
 
     Args:
         data: the file. shape: of the image input, in the file's own layout.
+        clamp_ranges: hold each activation to what its quantised tensor can represent.
 
     Returns:
         a program of one float32 tensor of `shape` (the reals, where the file takes integers); its
@@ -51,7 +54,7 @@ def hub_from_tflite(data: Path | bytes, *, shape: tuple[int, ...]) -> ExportedPr
     if math.prod(shape) > _MOST_NUMBERS:
         raise InvalidInput("the input is too large", found=f"shape {list(shape)}")
     with torch.no_grad():
-        network = TfliteNetwork(graph, shape).eval()
+        network = TfliteNetwork(graph, shape, clamp_ranges=clamp_ranges).eval()
         try:
             program = torch.export.export(network, (torch.zeros(shape),), strict=False)
         except Exception as error:  # torch raises many unrelated classes here
@@ -80,8 +83,11 @@ class TfliteNetwork(torch.nn.Module):
         InvalidInput, Unsupported: as `hub_from_tflite`.
     """
 
-    def __init__(self, graph: TfliteGraph, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, graph: TfliteGraph, shape: tuple[int, ...], *, clamp_ranges: bool = False
+    ) -> None:
         super().__init__()
+        self._ranges = _ranges(graph) if clamp_ranges else {}
         if len(graph.inputs) != 1:
             raise Unsupported(
                 "a TFLite model of several inputs", found=f"{len(graph.inputs)} inputs"
@@ -101,7 +107,7 @@ class TfliteNetwork(torch.nn.Module):
                 self._fold(op, layer, inputs)
                 continue
             with _plain_faults(layer.where):
-                results = layer(*inputs)
+                results = self._clamped(op, layer(*inputs))
             _require_sane(results, layer.where)
             values.update(zip(op.outputs, results, strict=True))
             self.layers[layer.name] = layer
@@ -118,7 +124,8 @@ class TfliteNetwork(torch.nn.Module):
         for layer in self.layers.values():
             assert isinstance(layer, TfliteLayer)
             inputs = self._inputs(layer.op, values, layer.where)
-            values.update(zip(layer.op.outputs, layer(*inputs), strict=True))
+            results = self._clamped(layer.op, layer(*inputs))
+            values.update(zip(layer.op.outputs, results, strict=True))
         return tuple(_as_float(values[index].plain) for index in self._outputs)
 
     def _inputs(
@@ -131,6 +138,15 @@ class TfliteNetwork(torch.nn.Module):
                 raise InvalidInput(f"{where} reads a tensor that nothing computes before it")
             found.append(value)
         return tuple(found)
+
+    def _clamped(self, op: TfliteOp, results: tuple[Value, ...]) -> tuple[Value, ...]:
+        held = []
+        for index, value in zip(op.outputs, results, strict=True):
+            bounds = self._ranges.get(index)
+            if bounds is not None and value.tensor.is_floating_point():
+                value = value.like(torch.clamp(value.tensor, *bounds))
+            held.append(value)
+        return tuple(held)
 
     def _fold(self, op: TfliteOp, layer: TfliteLayer, inputs: tuple[Value | None, ...]) -> None:
         with _plain_faults(layer.where):
@@ -227,6 +243,60 @@ def _constants(graph: TfliteGraph) -> dict[int, Value]:
             array = np.array(constant_values(tensor), order="C")  # torch wants writable memory
             found[index] = constant(torch.from_numpy(array), index)
     return found
+
+
+def _ranges(graph: TfliteGraph) -> dict[int, tuple[float, float]]:
+    """What quantised tensors can hold, where that may cut what their operator computes.
+
+    Operators that only move or pick numbers cut nothing, and a fused ReLU or ReLU6 needs no second
+    bound where the range ends within one step of its own.
+    """
+    found: dict[int, tuple[float, float]] = {}
+    for op in graph.ops:
+        if op.name in _NOTHING_NEW:
+            continue
+        for index in op.outputs:
+            held = representable_range(graph.tensors[index]) if index >= 0 else None
+            if held is None:
+                continue
+            low, high, step = held
+            own = _own_range(op)
+            if own[0] < low - step or own[1] > high + step:
+                found[index] = low, high
+    return found
+
+
+_NOTHING_NEW: Final = (
+    "RESHAPE",
+    "TRANSPOSE",
+    "SQUEEZE",
+    "EXPAND_DIMS",
+    "SLICE",
+    "STRIDED_SLICE",
+    "SPLIT",
+    "MAX_POOL_2D",
+    "AVERAGE_POOL_2D",
+    "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR",
+    "PAD",
+    "CONCATENATION",
+    "GATHER",
+)
+_OWN_RANGES: Final = {
+    "LOGISTIC": (0.0, 1.0),
+    "SOFTMAX": (0.0, 1.0),
+    "TANH": (-1.0, 1.0),
+    "RELU6": (0.0, 6.0),
+    "RELU": (0.0, math.inf),
+}
+_FUSED_RANGES: Final = {1: (0.0, math.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
+
+
+def _own_range(op: TfliteOp) -> tuple[float, float]:
+    """Between what bounds an operator's results lie whatever it reads."""
+    everything = -math.inf, math.inf
+    fused = _FUSED_RANGES.get(op.options.number("fusedActivationFunction"), everything)
+    return _OWN_RANGES.get(op.name, fused)
 
 
 def _is_constant(op: TfliteOp, inputs: tuple[Value | None, ...]) -> bool:
