@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     help="Where to write.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option("--no-search", is_flag=True, help="Do not measure what is assumed on the images.")
 def command(
     model: Path,
     images: Path,
@@ -46,6 +47,7 @@ def command(
     factory: str | None,
     config: Path,
     force: bool,
+    no_search: bool,
 ) -> None:
     """Look at MODEL and the images, and write a commented phoneproof.toml."""
     from phoneproof.cli.progress import show_progress
@@ -61,6 +63,7 @@ def command(
             task=task,
             factory=factory,
             overwrite=force,
+            search=not no_search,
             listener=listener,
         )
     _show(started)
@@ -87,6 +90,10 @@ def _show(started: Started) -> None:
                 f"{escape(finding.key)} = {escape(finding.value)}",
                 soft_wrap=True,
             )
+    if started.search is not None:
+        from phoneproof.cli.search_command import print_search
+
+        print_search(console, started.search)
     show_hazards(console, (*started.inspection.hazards, *started.data.hazards))
     written = escape(str(started.config))
     console.print(f"written: {written}; read its comments, then: phoneproof build", soft_wrap=True)

@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "verify": "Check a bundle: hashes, golden vectors, and a re-measure on images.",
     "compare": "Compare two model files under one contract, on images.",
     "run": "Run a model on pictures and draw the predictions.",
+    "search": "Try other contracts on labelled images; propose the one that explains them.",
     "pixels": "Show the first input values, or name what a phone's dump got wrong.",
     "formats": "List sources, converters, optimizers and runtimes.",
     "doctor": "Show what is installed and what is missing.",

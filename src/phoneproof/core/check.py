@@ -28,6 +28,7 @@ CheckName = Literal[
     "golden_results",
     "contract_match",
     "label_order",
+    "contract_search",
     "size_ratio",
 ]
 Split = Literal["all", "calibration", "selection", "confirmation", "golden"]

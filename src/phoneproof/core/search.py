@@ -56,7 +56,8 @@ class ContractSearch(SchemaType, frozen=True, kw_only=True):
     current, proposed: on the held-out images. proposal: the better contract; preset: its preset.
     differs: what the proposal changes. gain: of the score, paired over the held-out images;
     likelihood_gain: of the mean log-likelihood. equal: alternatives that explain the labels as
-    well as the best one. recorded: (name, value) of the same figure in the source file; fits:
+    well as the best one; behind: runners-up that are surely worse, both on the held-out images.
+    recorded: (name, value) of the same figure in the source file; fits:
     alternatives in whose interval it lies. notes: what could not be decided.
     """
 
@@ -74,6 +75,7 @@ class ContractSearch(SchemaType, frozen=True, kw_only=True):
     gain: Interval | None = None
     likelihood_gain: Interval | None = None
     equal: tuple[Scored, ...] = ()
+    behind: tuple[Scored, ...] = ()
     tried: tuple[Tried, ...] = ()
     recorded: tuple[tuple[str, float], ...] = ()
     fits: tuple[str, ...] = ()

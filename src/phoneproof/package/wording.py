@@ -26,6 +26,7 @@ CHECK_MEANING: dict[CheckName, str] = {
     "golden_outputs": "Golden pictures give the recorded outputs",
     "golden_results": "Golden pictures give the recorded results",
     "contract_match": "The contract inside the file is the bundle's contract",
+    "contract_search": "Accuracy or mAP50 that another contract would win",
     "label_order": "Accuracy that would be won by moving every label one place",
     "size_ratio": "File size relative to the source's",
 }

@@ -13,7 +13,7 @@ from phoneproof.capture.guess_labels import guess_labels
 from phoneproof.capture.infer import Inference
 from phoneproof.core import tolerances
 from phoneproof.core.capture import Hazard, Inspection
-from phoneproof.core.contract import ImageInput
+from phoneproof.core.contract import GeometryOp, ImageInput
 from phoneproof.core.errors import ConfigError, StorageError
 from phoneproof.core.presets import preset_input
 from phoneproof.pipeline.config import AVAILABLE, AVAILABLE_PRECISIONS
@@ -22,7 +22,8 @@ from phoneproof.pipeline.toml_text import TomlValue, assignment, comment, disabl
 
 _HEAD = """\
 Written by `phoneproof init`; edit it as you like. Behind a value stands why it is so: "read" was \
-written in the model file, "implied" follows from that, ASSUMED is likely and yours to check."""
+written in the model file, "implied" follows from that, "measured" explains the labels of your \
+images best, ASSUMED is likely and yours to check."""
 
 FEW_LABELS = 100
 """More placeholders than this are not written out."""
@@ -186,10 +187,15 @@ def _image(image: ImageInput, standard: ImageInput | None, inference: Inference)
             lines += disabled(assignment(field, value))
         else:
             lines += _reasoned(field, value, inference)
-    geometry = [line for op in image.geometry for line in _geometry_op(op)]
+    geometry = geometry_lines(image.geometry)
     if standard is not None and standard.geometry == image.geometry:
         return lines + disabled(geometry)
     return lines + comment(_why("geometry", inference)) + geometry
+
+
+def geometry_lines(geometry: tuple[GeometryOp, ...]) -> list[str]:
+    """``[[contract.geometry]]`` tables, one an operation."""
+    return [line for op in geometry for line in _geometry_op(op)]
 
 
 def _geometry_op(op: msgspec.Struct) -> list[str]:

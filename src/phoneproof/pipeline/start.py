@@ -13,6 +13,8 @@ from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Task
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Event, Listener
+from phoneproof.core.search import ContractSearch
+from phoneproof.pipeline.capture_steps import FileSource
 from phoneproof.pipeline.data_facts import (
     DataFacts,
     data_facts,
@@ -21,6 +23,8 @@ from phoneproof.pipeline.data_facts import (
 )
 from phoneproof.pipeline.init_config import write_config
 from phoneproof.pipeline.prepare import inspect_source, load_labelled, locate
+from phoneproof.pipeline.search.from_config import search_or_warn
+from phoneproof.pipeline.search.measured import holds_assumptions, measured_inference
 from phoneproof.pipeline.workshop import open_workshop
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
@@ -28,12 +32,13 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """What `init` found out and wrote."""
+    """What `init` found out and wrote. search: null where nothing was assumed, or not searched."""
 
     inspection: Inspection
     inference: Inference
     data: DataFacts
     config: Path
+    search: ContractSearch | None = None
 
 
 def inspect_model(source: Path, listener: Listener, factory: Factory | None = None) -> Inspection:
@@ -71,12 +76,14 @@ def start_project(
     task: Task | None,
     factory: str | None = None,
     overwrite: bool,
+    search: bool = True,
     listener: Listener,
 ) -> Started:
     """Infer everything that can be inferred, and write it with its reasons.
 
     Args:
         factory: ``module:function`` for bare weights, looked for beside `config` first.
+        search: where the images are labelled, measure what would otherwise be assumed.
 
     Raises:
         ConfigError: `config` exists and `overwrite` is false; an unknown preset; labels that do
@@ -96,6 +103,11 @@ def start_project(
     )
     loaded, _ = load_labelled(images, labels, inference.contract, listener)
     data = data_facts(found, loaded)
+    searched = None
+    if search and loaded.labelled:
+        searched = _searched(locate(source, code), inspection, inference, loaded, listener)
+    if searched is not None:
+        inference = measured_inference(inference, searched)
     write_config(
         config,
         source=source,
@@ -107,7 +119,30 @@ def start_project(
         factory=factory,
         overwrite=overwrite,
     )
-    return Started(inspection=inspection, inference=inference, data=data, config=config)
+    return Started(
+        inspection=inspection, inference=inference, data=data, config=config, search=searched
+    )
+
+
+def _searched(
+    source: FileSource,
+    inspection: Inspection,
+    inference: Inference,
+    images: ImageSet,
+    listener: Listener,
+) -> ContractSearch | None:
+    """What the images say of everything that is only assumed; null where nothing is."""
+    if not holds_assumptions(inference):
+        return None
+    with tempfile.TemporaryDirectory(prefix="phoneproof-") as scratch:
+        return search_or_warn(
+            Path(scratch),
+            listener,
+            source=source,
+            inspection=inspection,
+            contract=inference.contract,
+            images=images,
+        )
 
 
 def class_names_of(images: Path, task: Task | None) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         top1_drop, map50_95_drop, small_recall_drop, score_shift, lost_share.
     size_ratio: largest artifact size relative to the baseline's.
     undecided: whether an undecided check may be accepted (see `verdicts.accepted`).
+    contract_search: whether a significantly better contract refuses the build, is shown, or is
+        not looked for.
     """
 
     max_abs: float | None = None
@@ -44,6 +46,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lost_share: float | None = tolerances.LOST_SHARE
     size_ratio: float | None = None
     undecided: Literal["accept", "fail"] = "accept"
+    contract_search: Literal["gate", "show", "off"] = "gate"
 
     @property
     def probability_tolerance(self) -> float:

@@ -58,14 +58,14 @@ def _crops(size: Size, method: Filter) -> Iterator[tuple[str, Geometry]]:
     for share in (CENTRAL_FRACTION, LARGER_CROP):
         around = (math.floor(size[0] / share), math.floor(size[1] / share))
         scaled = Resize(to="cover", size=around, round="floor", filter=method)
-        yield f"short side scaled, middle {100 * share:g} % kept", (scaled, Crop(size=size))
+        yield f"centre crop {100 * share:g} % of the short side", (scaled, Crop(size=size))
     covering = Resize(to="cover", size=size, round="floor", filter=method)
-    yield "short side scaled, middle kept", (covering, Crop(size=size))
+    yield "centre crop of the short side", (covering, Crop(size=size))
     middle = Crop(fraction=CENTRAL_FRACTION, round="floor")
     stretched = Resize(to="stretch", size=size, filter=method)
-    yield "middle 87.5 % of both sides stretched", (middle, stretched)
+    yield "central 87.5 % of both sides stretched", (middle, stretched)
     square = Crop(aspect=size[1] / size[0], round="floor")
-    yield "middle 87.5 % of the largest centred part", (square, middle, stretched)
+    yield "central 87.5 % of the centred square", (square, middle, stretched)
 
 
 def _letterboxes(image: ImageInput, method: Filter) -> Iterator[tuple[str, Geometry]]:
@@ -74,10 +74,10 @@ def _letterboxes(image: ImageInput, method: Filter) -> Iterator[tuple[str, Geome
     for shade, value in (("gray", LETTERBOX_GRAY), ("black", _BLACK)):
         color = value[:count]
         inside = Resize(to="contain", size=size, round="half_even", filter=method)
-        yield f"letterbox, centred, {shade}", (inside, Pad(size=size, value=color))
+        yield f"letterbox centred {shade}", (inside, Pad(size=size, value=color))
         inside = Resize(to="contain", size=size, round="floor", filter=method)
         at_corner = Pad(size=size, anchor="top_left", value=color)
-        yield f"letterbox, top left, {shade}", (inside, at_corner)
+        yield f"letterbox top left {shade}", (inside, at_corner)
 
 
 def geometry_name(task: Task, image: ImageInput) -> str:

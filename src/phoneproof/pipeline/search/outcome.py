@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Task
 from phoneproof.core.dataset import ImageItem
@@ -28,7 +30,7 @@ from phoneproof.pipeline.search.search import (
     divide,
     search,
 )
-from phoneproof.pipeline.search.search_space import SearchSpace, preset_of
+from phoneproof.pipeline.search.search_space import SearchSpace
 from phoneproof.verify.search.compare import (
     is_better,
     likelihood_gain,
@@ -101,8 +103,16 @@ def search_contract(
     divided = divide(items, budget)
     found = search(space, observer, divided.search, budget)
     look = _Confirmation(space=space, observer=observer, images=divided.held_out)
-    measured = _measured(found, look, chance_of(space.contract.task, items, divided.held_out))
-    return _result(found, look, measured, recorded, searched=len(divided.search))
+    chance = chance_of(space.contract.task, items, divided.held_out)
+    best, measured = _measured(found, look, chance)
+    result = _result(found, look, best, measured)
+    known = [one for one in (result.proposed or result.current, *result.equal) if one is not None]
+    return msgspec.structs.replace(
+        result,
+        searched=len(divided.search),
+        recorded=recorded,
+        fits=tuple(one.what for one in known if _holds(one, recorded)),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,14 +141,22 @@ class _Measured:
         return not self.same and self.explains and is_better(self.surer, self.gain)
 
 
-def _measured(found: Found, look: _Confirmation, chance: float) -> _Measured:
+def _measured(found: Found, look: _Confirmation, chance: float) -> tuple[Candidate, _Measured]:
+    """The preferred candidate, or the first where only that one is better than the given."""
+    tries = [
+        (one, _measured_one(one, look, chance)) for one in dict.fromkeys((found.best, found.first))
+    ]
+    return next((pair for pair in tries if pair[1].better), tries[0])
+
+
+def _measured_one(one: Candidate, look: _Confirmation, chance: float) -> _Measured:
     given = look.space.given
-    surer, gain = look.gains(given, found.best)
+    surer, gain = look.gains(given, one)
     return _Measured(
         metric="top1" if look.space.contract.task == "classify" else "map50",
         current=look.scored(given),
-        proposed=look.scored(found.best),
-        same=found.best == given,
+        proposed=look.scored(one),
+        same=one == given,
         surer=surer,
         gain=gain,
         chance=chance,
@@ -146,34 +164,27 @@ def _measured(found: Found, look: _Confirmation, chance: float) -> _Measured:
 
 
 def _result(
-    found: Found,
-    look: _Confirmation,
-    measured: _Measured,
-    recorded: tuple[tuple[str, float], ...],
-    *,
-    searched: int,
+    found: Found, look: _Confirmation, best: Candidate, measured: _Measured
 ) -> ContractSearch:
-    space, best, better = look.space, found.best, measured.better
+    space, better = look.space, measured.better
     verdict, reason = _verdict(measured)
-    equal = _equal(look, best if better else space.given, found) if measured.explains else ()
-    winner = measured.proposed if better else measured.current
+    first = best if better else space.given
+    equal, behind = _runners_up(look, first, found) if measured.explains else ((), ())
     return ContractSearch(
         verdict=verdict,
         reason=reason,
         metric=measured.metric,
-        searched=searched,
         held_out=len(look.images),
         current=measured.current,
         proposed=measured.proposed if better else None,
         proposal=space.contract_of(best) if better else None,
-        preset=preset_of(best.image) if better else "",
+        preset=space.preset_of(best) if better else "",
         differs=space.differs(best) if better else (),
         gain=None if measured.same else measured.gain,
         likelihood_gain=None if measured.same else measured.surer,
         equal=equal,
+        behind=behind,
         tried=tuple(_tried(one, look) for one in found.seen),
-        recorded=recorded,
-        fits=tuple(one.what for one in (winner, *equal) if _holds(one, recorded)),
         notes=_notes(space, measured),
     )
 
@@ -206,14 +217,17 @@ def chance_of(task: Task, items: Sequence[ImageItem], images: Sequence[int]) -> 
     return counts.most_common(1)[0][1] / len(images)
 
 
-def _equal(look: _Confirmation, winner: Candidate, found: Found) -> tuple[Scored, ...]:
-    """Candidates that came far and are not surely worse than the winner."""
-    others = dict.fromkeys((found.best, *found.finalists))
-    return tuple(
-        look.scored(one)
-        for one in others
-        if one != winner and not is_better(*look.gains(one, winner))
-    )
+def _runners_up(
+    look: _Confirmation, winner: Candidate, found: Found
+) -> tuple[tuple[Scored, ...], tuple[Scored, ...]]:
+    """Candidates that came far: those not surely worse than the winner, and the others."""
+    equal: list[Scored] = []
+    behind: list[Scored] = []
+    for one in dict.fromkeys((found.best, found.first, *found.finalists)):
+        if one != winner:
+            worse = is_better(*look.gains(one, winner))
+            (behind if worse else equal).append(look.scored(one))
+    return tuple(equal), tuple(sorted(behind, key=lambda one: -one.score.value))
 
 
 def _tried(seen: Seen, look: _Confirmation) -> Tried:

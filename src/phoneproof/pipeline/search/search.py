@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from phoneproof.core.dataset import ImageItem
 from phoneproof.core.search import SearchStage
+from phoneproof.pipeline.search.geometry_table import with_filter
 from phoneproof.pipeline.search.search_space import (
     SearchSpace,
     distinct,
@@ -33,22 +34,22 @@ FEWEST_IMAGES: Final = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """Numbers of images. first .. search: of the rounds; held_out: for the confirmation."""
+    """Numbers of images. first .. search: of the rounds; held_out: for the confirmation.
+
+    details: whether filters and small variations are tried.
+    """
 
     first: int = 12
     grid: int = 24
     geometry: int = 48
     search: int = 96
     held_out: int = 256
+    details: bool = True
 
 
 FULL: Final = Budget()
-QUICK: Final = Budget(first=8, grid=16, geometry=32, search=64, held_out=128)
+QUICK: Final = Budget(first=8, grid=16, geometry=32, search=64, held_out=128, details=False)
 """Of a build, which only wants to know whether something is much better."""
-
-
-FINALISTS: Final = 2
-"""Runners-up that are measured on the held-out images too, to say what is equally good."""
 
 
 NEARLY_EQUAL: Final = 0.02
@@ -77,11 +78,13 @@ class Seen:
 class Found:
     """What the rounds found, before the held-out images.
 
-    best: the candidate to confirm; the given one where nothing is better. finalists: others that
-    came far, best first. seen: everything that was tried.
+    best: the candidate to confirm; the given one where nothing else came as far. first: the one
+    with the largest likelihood. finalists: runners-up, which are measured on the held-out images
+    too, to say what is as good. seen: all that was tried.
     """
 
     best: Candidate
+    first: Candidate
     finalists: tuple[Candidate, ...]
     seen: tuple[Seen, ...]
 
@@ -111,15 +114,30 @@ def search(space: SearchSpace, observer: Observes, images: Sequence[int], budget
     kept = rounds.halve("values", space.grid(), ((first, 6), (grid, 3)))
     placed = [*space.with_geometries(kept), *space.presets(kept[0])]
     fitted = rounds.halve("geometry", distinct(placed), ((first, 10), (grid, 5), (geometry, 3)))
-    detailed = rounds.halve("details", space.details(fitted[0]), ((grid, 6), (geometry, 3)))
+    detailed: list[Candidate] = []
+    if budget.details:
+        around = space.details(fitted[0])
+        detailed = rounds.halve("details", around, ((grid, 6), (geometry, 3)))
     # The runners-up of the geometry come along, and what the file implies: the last word on them
     # has the larger number of images.
     implied = [one for one in space.presets(fitted[0]) if space.is_implied(one)]
     last = [*detailed, *fitted, *implied]
     kept = rounds.halve("details", distinct(last), ((full, len(last)),))
     best = rounds.preferred(kept, full)
-    others = [one for one in kept if one not in (best, space.given)]
-    return Found(best=best, finalists=tuple(others[:FINALISTS]), seen=tuple(rounds.seen.values()))
+    finalists = runners_up([one for one in kept if one != space.given], best)
+    return Found(best=best, first=kept[0], finalists=finalists, seen=tuple(rounds.seen.values()))
+
+
+def runners_up(ranked: Sequence[Candidate], best: Candidate) -> tuple[Candidate, ...]:
+    """The best one with another geometry, and the best one with the same: two questions."""
+    shape = _shape(best)
+    others = [one for one in ranked if one != best]
+    fitted = [one for one in others if _shape(one) != shape][:1]
+    return (*fitted, *[one for one in others if _shape(one) == shape][:1])
+
+
+def _shape(candidate: Candidate) -> object:
+    return with_filter(candidate.image, "pillow.bilinear").geometry
 
 
 class _Rounds:
@@ -150,28 +168,31 @@ class _Rounds:
     def preferred(self, kept: Sequence[Candidate], count: int) -> Candidate:
         """The best one, or of those that are not told apart from it the likeliest beforehand.
 
-        That is the given one, then a framework's preset, then what a framework does to the
-        picture: likelier than a mixture that is as good by chance. Of equally likely ones the one
-        that changes least.
+        That is what the file implies, then a framework's preset, then what a framework does to
+        the picture: likelier than a mixture that is as good by chance. Of equally likely ones
+        the one that changes least. The given one is not preferred here: whether another is
+        better is what the held-out images are for.
         """
-        best, given = kept[0], self._space.given
+        best = kept[0]
         images = tuple(self._images[:count])
-        self._note(given, "values", images)
-        equal = [one for one in (given, *kept) if self._may_replace(one, best, images)]
+        self._note(self._space.given, "values", images)
+        equal = [one for one in kept if self._may_replace(one, best, images)]
         return min(equal, key=self._unlikeliness)
 
     def _may_replace(self, one: Candidate, best: Candidate, images: tuple[int, ...]) -> bool:
+        if one == best:
+            return True
+        if best == self._space.given:
+            return False
         before = self._observer.observe(one, images)
         after = self._observer.observe(best, images)
         gain = score_gain(before, after)
-        if one == best or is_better(likelihood_gain(before, after), gain):
-            return one == best
-        expected = one == self._space.given or self._space.is_implied(one)
-        return expected or gain.value <= NEARLY_EQUAL
+        if is_better(likelihood_gain(before, after), gain):
+            return False
+        return self._space.is_implied(one) or gain.value <= NEARLY_EQUAL
 
-    def _unlikeliness(self, candidate: Candidate) -> tuple[bool, bool, bool, bool, int]:
+    def _unlikeliness(self, candidate: Candidate) -> tuple[bool, bool, bool, int]:
         return (
-            candidate != self._space.given,
             not self._space.is_implied(candidate),
             not preset_of(candidate.image),
             not is_conventional(candidate.image),

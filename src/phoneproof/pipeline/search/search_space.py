@@ -102,7 +102,11 @@ class SearchSpace:
 
     def is_implied(self, candidate: Candidate) -> bool:
         """Whether the source file itself implies this image input."""
-        return bool(self.implied) and preset_of(candidate.image) == self.implied
+        return bool(self.implied) and self.preset_of(candidate) == self.implied
+
+    def preset_of(self, candidate: Candidate) -> str:
+        """The preset that is the candidate's image input; empty where none is."""
+        return preset_of(candidate.image, self.implied)
 
     @property
     def _detects(self) -> bool:
@@ -181,17 +185,17 @@ def distinct(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(found.values())
 
 
-def preset_of(image: ImageInput) -> str:
-    """The preset with the same channels, geometry and values; empty where none has them."""
+def preset_of(image: ImageInput, likely: str = "") -> str:
+    """The preset with the same channels, geometry and values; empty where none has them.
+
+    likely: is named where it is one of several.
+    """
     if image.gray is not None:
         return ""
-    for name in PRESETS:
+    meaning = (image.channels, image.geometry, ends(image))
+    for name in (likely, *PRESETS) if likely else PRESETS:
         other = preset_input(name, image.size)
-        if (other.channels, other.geometry, ends(other)) == (
-            image.channels,
-            image.geometry,
-            ends(image),
-        ):
+        if (other.channels, other.geometry, ends(other)) == meaning:
             return name
     return ""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -18,7 +20,8 @@ from phoneproof.pipeline.capture_steps import FileSource
 from phoneproof.pipeline.search.search import FULL, Budget
 from phoneproof.pipeline.workshop import Workshop
 
-SEARCH: str = "search.json"
+SEARCH: Final = "search.json"
+STEP_NAME: Final = "search the preprocessing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +34,7 @@ class SearchStep:
     images: ImageSet
     budget: Budget = FULL
 
-    name = "search the preprocessing"
+    name = STEP_NAME
     tools = (
         "numpy",
         "onnxruntime",
@@ -45,13 +48,12 @@ class SearchStep:
     def identity(self) -> object:
         """The source, the contract, the images with their labels, and how many are looked at."""
         labels = [(item.sha256, item.label, item.boxes) for item in self.images.items]
-        budget = self.budget
         return (
             self.source.identity(),
             self.inspection,
             self.contract,
             msgspec.to_builtins(labels),
-            (budget.first, budget.grid, budget.geometry, budget.search, budget.held_out),
+            dataclasses.astuple(self.budget),
         )
 
     def run(self, output: Path, progress: Progress) -> None:

@@ -127,8 +127,8 @@ def formula_name(image: ImageInput) -> str:
     for formula in formulas(image):
         if ends(with_formula(image, formula)) == ends(image):
             return formula.name
-    mean = ", ".join(f"{value:.6g}" for value in image.mean)
-    std = ", ".join(f"{value:.6g}" for value in image.std)
+    mean = " ".join(f"{value:.6g}" for value in image.mean)
+    std = " ".join(f"{value:.6g}" for value in image.std)
     return f"(p * {image.scale:.6g} - [{mean}]) / [{std}]"
 
 

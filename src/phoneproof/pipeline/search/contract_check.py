@@ -1,0 +1,97 @@
+"""The search in a build: whether it is needed, and its gating check."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from phoneproof.core.check import Check
+from phoneproof.core.contract import Contract
+from phoneproof.core.dataset import ImageSet
+from phoneproof.core.search import ContractSearch, Interval
+from phoneproof.pipeline.capture_steps import FileSource
+from phoneproof.pipeline.request import BuildRequest
+from phoneproof.pipeline.search.measured import METRIC_NAMES, bounded
+from phoneproof.pipeline.search.search import FEWEST_IMAGES, QUICK
+from phoneproof.pipeline.search.search_space import preset_of
+from phoneproof.pipeline.search.search_step import run_search, searchable
+from phoneproof.pipeline.workshop import Workshop
+from phoneproof.verify.evidence import HINTS
+
+NO_GAIN: Final = 0.0
+"""No other contract may surely win anything."""
+
+
+def contract_search(request: BuildRequest, workshop: Workshop) -> ContractSearch | None:
+    """What other contracts would reach in the source's own runtime; null where nothing is asked.
+
+    Asked where enough images are labelled, unless the file itself implies the contract's image
+    input or ``[checks] contract_search = "off"``. A live module is not searched. Blocks while a
+    worker runs the search (`workshop.call` does it beside other work); the cache keeps it.
+
+    Raises:
+        PhoneproofError: the source cannot be run, or an image cannot be used.
+    """
+    if request.checks.contract_search == "off" or not isinstance(request.source, FileSource):
+        return None
+    if len(searchable(request.images, request.contract)) < FEWEST_IMAGES:
+        return None
+    implied = request.inspection.preset
+    is_implied = preset_of(request.contract.image, implied) == implied
+    if implied and is_implied and any(request.inspection.labels):
+        return None
+    return run_search(
+        workshop,
+        request.source,
+        request.inspection,
+        request.contract,
+        request.images,
+        budget=QUICK,
+    )
+
+
+def search_checks(request: BuildRequest, found: ContractSearch | None) -> tuple[Check, ...]:
+    """The check ``contract_search`` for the capture gate; none where nothing was measured.
+
+    It fails where another contract surely gets more of the held-out images right, and gates
+    unless ``[checks] contract_search = "show"``.
+    """
+    if found is None or found.current is None:
+        return ()
+    gates = request.checks.contract_search == "gate"
+    return (search_check(found, request.contract, request.images, gating=gates),)
+
+
+def search_check(
+    found: ContractSearch, contract: Contract, images: ImageSet, *, gating: bool
+) -> Check:
+    """One check of a search that measured something."""
+    gain = found.gain or Interval(value=0.0, lower=0.0, upper=0.0)
+    fails = found.verdict == "better_found" and gain.lower > NO_GAIN
+    return Check(
+        name="contract_search",
+        kind="margin",
+        value=gain.value,
+        limit=NO_GAIN,
+        gating=gating,
+        n=found.held_out,
+        bounds=(gain.lower, gain.upper),
+        against="labels",
+        dataset=images.ref,
+        runtime="source runtime",
+        device="cpu",
+        method=f"{METRIC_NAMES[found.metric]} won by the best of {len(found.tried)} alternatives "
+        f"of the contract (sha256 {contract.sha256[:12]}), paired over held-out images",
+        verdict="fail" if fails else "pass",
+        hint=_hint(found) if found.verdict == "better_found" else "",
+    )
+
+
+def _hint(found: ContractSearch) -> str:
+    if found.current is None or found.proposed is None:
+        return HINTS["contract_search"]
+    name = METRIC_NAMES[found.metric]
+    return (
+        f"{name} {bounded(found.current.score)} with this contract, "
+        f"{bounded(found.proposed.score)} with {', '.join(found.differs)}; "
+        f"{HINTS['contract_search']}; `phoneproof search` prints the lines"
+    )

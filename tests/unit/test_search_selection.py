@@ -1,0 +1,91 @@
+"""The search finds what is planted, and finds nothing where there is nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from phoneproof.core.json_format import parse, pretty_bytes
+from phoneproof.core.search import ContractSearch
+from phoneproof.pipeline.search.search import Budget, divide
+from tests.unit.planted_search import (
+    BACKGROUND_FIRST,
+    RIGHT,
+    SMALL,
+    WRONG,
+    contract,
+    pictures,
+    searched,
+)
+
+UNSHIFTED = tuple(f"class {k}" for k in range(5))
+
+
+def test_the_planted_contract_is_found_from_a_wrong_one(tmp_path: Path) -> None:
+    found = searched(contract(WRONG, UNSHIFTED), pictures(tmp_path, 100))
+    assert found.verdict == "better_found"
+    assert found.proposal is not None
+    assert found.current is not None
+    assert found.proposed is not None
+    image = found.proposal.image
+    assert (image.channels, image.scale, image.mean) == ("rgb", 1 / 127.5, (1.0, 1.0, 1.0))
+    assert found.proposal.labels == BACKGROUND_FIRST
+    assert any("centre" in part or "central" in part for part in found.differs)
+    assert found.gain is not None
+    assert found.gain.lower > 0.3
+    assert found.proposed.score.lower > found.current.score.upper
+
+
+def test_a_right_contract_is_confirmed(tmp_path: Path) -> None:
+    items = tuple(
+        msgspec.structs.replace(item, label=(item.label or 0) + 1)
+        for item in pictures(tmp_path, 100)
+    )
+    found = searched(contract(RIGHT, BACKGROUND_FIRST), items)
+    assert (found.verdict, found.proposal) == ("confirmed", None)
+    assert found.current is not None
+    assert found.current.score.value > 0.7
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_labels_propose_nothing(tmp_path: Path, seed: int) -> None:
+    items = pictures(tmp_path, 80, seed=seed, shuffled=True)
+    found = searched(contract(WRONG, UNSHIFTED), items)
+    assert found.verdict != "better_found"
+    assert found.proposal is None
+    assert found.proposed is None
+
+
+def test_few_images_decide_nothing(tmp_path: Path) -> None:
+    found = searched(contract(WRONG, UNSHIFTED), pictures(tmp_path, 19))
+    assert found.verdict == "inconclusive"
+    assert "19 labelled images" in found.reason
+
+
+def test_the_same_images_in_another_order_give_the_same_result(tmp_path: Path) -> None:
+    items = pictures(tmp_path, 60)
+    first = searched(contract(WRONG, UNSHIFTED), items)
+    second = searched(contract(WRONG, UNSHIFTED), tuple(reversed(items)))
+    assert first == second
+    assert parse(pretty_bytes(first), ContractSearch, what="search") == first
+
+
+def test_nothing_is_confirmed_on_what_was_searched_on(tmp_path: Path) -> None:
+    items = pictures(tmp_path, 50)
+    parts = divide(items, Budget(search=30, held_out=10))
+    assert len(parts.search) == 25
+    assert len(parts.held_out) == 10
+    assert not set(parts.search) & set(parts.held_out)
+    longer = divide(items, SMALL)
+    assert longer.search[:25] == parts.search
+
+
+def test_every_alternative_that_was_tried_is_listed(tmp_path: Path) -> None:
+    found = searched(contract(WRONG, UNSHIFTED), pictures(tmp_path, 60))
+    own = [row for row in found.tried if not row.differs]
+    assert len(own) == 1
+    assert own[0].gain.value == 0
+    assert len({row.differs for row in found.tried}) == len(found.tried)
+    assert {row.stage for row in found.tried} == {"values", "geometry", "details"}
