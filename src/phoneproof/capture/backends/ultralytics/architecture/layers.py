@@ -110,13 +110,17 @@ class SppLayer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SppfLayer:
-    """`poolings` equal max poolings in a row, concatenated with their input."""
+    """`poolings` equal max poolings in a row, concatenated with their input.
+
+    linear: the first convolution has no activation.
+    """
 
     c_in: int
     c_out: int
     kernel: int
     poolings: int = 3
     shortcut: bool = False
+    linear: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -194,6 +194,8 @@ def _sppf(context: Context) -> SppfLayer:
         poolings=context.whole(2, default=3, limit=16),
         # Input and output can only be added where they are alike.
         shortcut=context.flag(3, default=False) and context.channels[0] == context.c_out,
+        # YOLO26 writes the number of poolings, and its version of the block is linear first.
+        linear=len(context.arguments) > 2,
     )
 
 

@@ -32,7 +32,7 @@ class Sppf(nn.Module):
     def __init__(self, layer: SppfLayer) -> None:
         super().__init__()
         hidden = layer.c_in // 2
-        self.cv1 = Conv(layer.c_in, hidden)
+        self.cv1 = Conv(layer.c_in, hidden, linear=layer.linear)
         self.cv2 = Conv(hidden * (layer.poolings + 1), layer.c_out)
         self.m = nn.MaxPool2d(layer.kernel, stride=1, padding=layer.kernel // 2)
         self.n = layer.poolings
