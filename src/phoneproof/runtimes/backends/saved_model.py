@@ -70,8 +70,9 @@ class SavedModelRuntime:
         """Not possible: the whole program is one operator.
 
         Raises:
-            Unsupported: always.
+            InvalidInput: not a SavedModel. Unsupported: always for one.
         """
+        require_saved_model(path)
         raise Unsupported(
             f"no one can look inside {path.name}: its program is one operator to TensorFlow",
             next_step="compare the files before and after it in the chain",
