@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,14 @@ from phoneproof.convert.base import CONVERTERS
 from phoneproof.convert.routes import ROUTES
 from phoneproof.core.binding import Format
 from phoneproof.core.errors import ConfigError
+from phoneproof.pipeline.config import load_config
 from phoneproof.pipeline.config_types import TargetConfig
 from phoneproof.pipeline.prepare import artifact_requests
 from phoneproof.pipeline.request import ArtifactRequest
+from tests.unit.test_pipeline_config import SMALLEST, faults, folder, write
 from tests.unit.test_pipeline_targets import config_of
+
+__all__ = ["folder"]  # a fixture
 
 CLASSIC = ["onnx-float32", "hub-float32", "saved_model-float32", "tflite-float32"]
 DIRECT = TargetConfig(formats=("tflite",), precisions=("float32",))
@@ -82,3 +87,25 @@ def test_every_link_has_a_converter_or_goes_back_to_the_hub() -> None:
                 assert before.target == after.source
             edges = [link.edge for link in links]
             assert set(edges) <= {*CONVERTERS, "onnx-hub"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (
+            "route = 'classic'\nformats = ['hub']",
+            "'hub' not available in this version; known: onnx",
+        ),
+        ("formats = ['saved_model']", "'saved_model' not available in this version"),
+        ("route = 'clasic'", "route"),
+        ("route = 'classic'\nprecisions = ['int8']", "'int8' not available"),
+    ],
+)
+def test_what_the_route_cannot_make_is_a_fault(folder: Path, lines: str, words: str) -> None:
+    assert words in faults(folder, f"{SMALLEST}[targets.android]\n{lines}\n")
+
+
+def test_the_route_is_read(folder: Path) -> None:
+    text = f"{SMALLEST}[targets.android]\nroute = 'classic'\nformats = ['saved_model']\n"
+    config = load_config(write(folder, text))
+    assert [one.id for one in artifact_requests(config, ())] == CLASSIC[:3]

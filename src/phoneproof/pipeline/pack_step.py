@@ -30,7 +30,15 @@ class PackStep:
     pictures: tuple[tuple[Path, str], ...]
 
     name = "golden vectors"
-    tools = ("numpy", "opencv-python-headless", "pillow", "onnxruntime", "ai-edge-litert")
+    tools = (
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "onnxruntime",
+        "ai-edge-litert",
+        "tensorflow-cpu",
+        "torch",
+    )
 
     def identity(self) -> object:
         """The artifacts, the baseline's address and the pictures' hashes."""

@@ -43,7 +43,7 @@ def canonicalise(folder: Path) -> None:
 def _forget_captures(library: Any) -> None:
     for function in library.function:
         for argument in function.arg_attr.values():
-            if argument.attr[_USER_NAME].s.isdigit():
+            if _USER_NAME in argument.attr and argument.attr[_USER_NAME].s.isdigit():
                 del argument.attr[_USER_NAME]
 
 
