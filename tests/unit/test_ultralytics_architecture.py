@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from phoneproof.capture.backends.ultralytics.architecture.layers import (
+    AnchorDetectLayer,
+    C2fCibLayer,
     C2fLayer,
+    C2PsaLayer,
+    C3k2Layer,
+    C3Layer,
     ClassifyLayer,
     ConcatLayer,
     ConvLayer,
     DetectLayer,
+    FocusLayer,
+    Layer,
+    PsaLayer,
+    ScDownLayer,
     SppfLayer,
+    SppLayer,
     UpsampleLayer,
 )
 from phoneproof.capture.backends.ultralytics.architecture.parse import parse_architecture
@@ -84,10 +95,156 @@ def test_a_classifier() -> None:
     assert parse_architecture(table).head == ClassifyLayer(c_in=32, classes=5)
 
 
+def layers(rows: list[list[object]], **more: object) -> list[Layer]:
+    """The layers of a small detector: stride-2 stem of 64 channels, `rows`, a head."""
+    table: Table = {
+        "nc": 5,
+        "scales": {"n": [0.5, 0.25, 1024]},
+        "scale": "n",
+        "backbone": [[-1, 1, "Conv", [256, 3, 2]], *rows],
+        "head": [[[-1], 1, more.pop("head", "Detect"), more.pop("head_arguments", ["nc"])]],
+        **more,
+    }
+    return [row.layer for row in parse_architecture(table).rows][1:]
+
+
+def test_yolov5_has_anchors_and_leaves_the_heads_width_alone() -> None:
+    rows: list[list[object]] = [
+        [-1, 1, "Focus", [64, 3]],
+        [-1, 6, "C3", [64]],
+        [-1, 3, "C3", [64, False]],
+        [-1, 1, "Conv", [64, 6, 2, 2]],
+        [-1, 1, "SPP", [64, [5, 9]]],
+        [-1, 1, "Conv", [30]],  # 3 anchors * (5 classes + 5)
+        [-1, 1, "Conv", [5]],
+    ]
+    anchors = [[10, 13, 16, 30, 33, 23]]
+    found = layers(rows, anchors=anchors, head_arguments=["nc", "anchors"])
+    assert found == [
+        FocusLayer(c_in=64, c_out=16, kernel=3),
+        C3Layer(c_in=16, c_out=16, repeats=3, shortcut=True),
+        C3Layer(c_in=16, c_out=16, repeats=2, shortcut=False),
+        ConvLayer(c_in=16, c_out=16, kernel=6, stride=2, padding=2),
+        SppLayer(c_in=16, c_out=16, kernels=(5, 9)),
+        ConvLayer(c_in=16, c_out=30, kernel=1, stride=1),
+        ConvLayer(c_in=30, c_out=8, kernel=1, stride=1),
+        AnchorDetectLayer(classes=5, channels=(8,), strides=(8,), anchors=3),
+    ]
+    counted = layers(rows, anchors=3, head_arguments=["nc", "anchors"])
+    assert counted == found
+
+
+def test_yolo11_nests_where_the_row_or_the_scale_says_so() -> None:
+    rows: list[list[object]] = [
+        [-1, 2, "C3k2", [256, False, 0.25]],
+        [-1, 4, "C3k2", [512, True]],
+        [-1, 2, "C2PSA", [512]],
+    ]
+    small = C3k2Layer(
+        c_in=64, c_out=64, hidden=16, repeats=1, shortcut=True, nested=False, attention=False
+    )
+    nested = C3k2Layer(
+        c_in=64, c_out=128, hidden=64, repeats=2, shortcut=True, nested=True, attention=False
+    )
+    head = DetectLayer(classes=5, channels=(128,), strides=(2,), depthwise=True)
+    assert layers(rows) == [small, nested, C2PsaLayer(channels=128, repeats=1), head]
+    deep = layers(rows, scales={"m": [0.5, 0.25, 1024]}, scale="m")
+    assert deep[0] == dataclasses.replace(small, nested=True)
+    assert layers(rows, scales={"m": [0.5, 0.25, 1024]}, scale="")[0] == deep[0]  # the first
+
+
+def test_yolov10_is_end_to_end() -> None:
+    rows: list[list[object]] = [
+        [-1, 1, "SCDown", [512, 3, 2]],
+        [-1, 2, "C2fCIB", [512, True, True]],
+        [-1, 1, "C2fCIB", [512]],
+        [-1, 1, "PSA", [512]],
+    ]
+    assert layers(rows, head="v10Detect") == [
+        ScDownLayer(c_in=64, c_out=128, kernel=3, stride=2),
+        C2fCibLayer(c_in=128, c_out=128, repeats=1, shortcut=True, large=True),
+        C2fCibLayer(c_in=128, c_out=128, repeats=1, shortcut=False, large=False),
+        PsaLayer(channels=128),
+        DetectLayer(classes=5, channels=(128,), strides=(4,), depthwise=True, end_to_end=True),
+    ]
+
+
+def test_yolo26_has_one_bin_and_says_that_it_is_end_to_end() -> None:
+    rows: list[list[object]] = [
+        [-1, 1, "SPPF", [256, 5, 3, True]],
+        [-1, 1, "SPPF", [512, 5, 3, True]],  # input and output differ: nothing to add
+        [-1, 1, "C3k2", [512, True, 0.5, True]],
+    ]
+    found = layers(rows, end2end=True, reg_max=1)
+    assert found == [
+        SppfLayer(c_in=64, c_out=64, kernel=5, shortcut=True, linear=True),
+        SppfLayer(c_in=64, c_out=128, kernel=5, shortcut=False, linear=True),
+        C3k2Layer(
+            c_in=128, c_out=128, hidden=64, repeats=1, shortcut=True, nested=True, attention=True
+        ),
+        DetectLayer(
+            classes=5, channels=(128,), strides=(2,), bins=1, depthwise=True, end_to_end=True
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [-1, 1, "PSA", [512]],  # 64 channels to 128
+        [-1, 1, "PSA", [256]],  # a half of 32 channels holds no head of 64
+        [-1, 1, "C2PSA", [256]],
+        [-1, 1, "C3k2", [256, 1]],
+        [-1, 1, "C3k2", [256, True, 0]],
+        [-1, 1, "C3k2", [256, True, 1.5]],
+        [-1, 1, "C3k2", [256, True, 0.01]],
+        [-1, 1, "C3", [256, "False2"]],
+        [-1, 1, "SPP", [256, [4]]],
+        [-1, 1, "SPP", [256, [5.0]]],
+        [-1, 1, "SPP", [256, 5]],
+        [-1, 1, "SPP", [256, [5] * 9]],
+        [-1, 1, "SPPF", [256, 5, 99]],
+        [-1, 1, "SCDown", [256]],
+        [-1, 1, "Conv", [256, 3, 2, 16]],
+    ],
+)
+def test_rows_of_the_newer_blocks_that_make_no_sense(row: list[object]) -> None:
+    with pytest.raises(InvalidInput):
+        layers([row])
+
+
+@pytest.mark.parametrize("row", [[-1, 1, "C3", [256, True, 2]], [-1, 1, "C3k2", [256] * 5]])
+def test_arguments_that_are_not_rebuilt(row: list[object]) -> None:
+    with pytest.raises(Unsupported, match="arguments"):
+        layers([row])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reg_max": 0},
+        {"reg_max": 10**6},
+        {"reg_max": "16"},
+        {"end2end": 1},
+        {"end2end": "True"},
+        {"anchors": []},
+        {"anchors": [[1, 2, 3]]},
+        {"anchors": [[1, 2], [1, 2, 3, 4]]},
+        {"anchors": "3"},
+        {"anchors": 10**6},
+        {"anchors": 3},  # the head does not take them
+    ],
+)
+def test_head_settings_that_make_no_sense(change: Table) -> None:
+    with pytest.raises(InvalidInput):
+        layers([], **change)
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
         ("nc", 7),
+        ([5, 9, 13], (5, 9, 13)),
         ("None", None),
         ("True", True),
         ("-3", -3),
