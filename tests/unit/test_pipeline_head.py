@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -14,8 +16,11 @@ from phoneproof.core.capture import Evidence, Finding, Inspection
 from phoneproof.core.errors import ConfigError
 from phoneproof.decode.priors import prior_rows
 from phoneproof.pipeline.config import load_config
+from phoneproof.pipeline.config_faults import find_faults
 from phoneproof.pipeline.contract_config import build_contract
 from phoneproof.pipeline.head_config import with_described_head
+from phoneproof.pipeline.head_types import HeadConfig
+from tests.assets import ROOT
 from tests.unit.inspections import spec
 
 PRIORS = np.random.default_rng(1).uniform(0.1, 0.9, (12, 4)).astype(np.float32)
@@ -271,6 +276,15 @@ activation = "sigmoid"
     assert head.anchors == YoloAnchors(
         strides=(32,), wh=(((10.0, 13.0), (16.0, 30.0), (33.0, 23.0)),)
     )
+
+
+def test_the_examples_of_the_how_to_are_configurations() -> None:
+    page = (ROOT / "docs/how-to/describe-a-head.md").read_text()
+    examples = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 3
+    for example in examples:
+        head = tomllib.loads(example)["head"]
+        assert list(find_faults(head, HeadConfig, "head")) == []
 
 
 def test_distances_on_a_grid_of_another_stride_are_found(tmp_path: Path) -> None:
