@@ -21,6 +21,8 @@ Json = Mapping[str, object]
 _LAMBDAS = ("Lambda", "__lambda__")
 _NO_MODEL_CODE = sys.stdlib_module_names - {"builtins"}
 """Nobody's layers live in Python's own library; naming it means to call something there."""
+_LOST_IN_HDF5 = OPERATIONS_3 - BUILT_IN_3
+"""HDF5 files keep the names of `keras.ops` without their modules, so Keras does not find them."""
 
 
 def refuse_code(path: Path, root: object, *, generation: int) -> None:
@@ -43,6 +45,13 @@ def refuse_code(path: Path, root: object, *, generation: int) -> None:
                 f"export the model to ONNX there: {_export(path)}",
             )
         _refuse_library(path, record, name)
+        if generation == 3 and "module" not in record and record["class_name"] in _LOST_IN_HDF5:
+            raise Unsupported(
+                f"{path.name} holds an operation that Keras 3 cannot read back from this format",
+                found=f"{record['class_name']} {name!r}",
+                next_step="save the model where it was trained as "
+                f"model.save({path.stem + '.keras'!r})",
+            )
         if not (_is_own_3(record) if generation == 3 else _is_own_2(record)):
             module = record.get("module")
             origin = f" from module {module}" if isinstance(module, str) else ""

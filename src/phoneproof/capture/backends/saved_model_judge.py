@@ -55,6 +55,7 @@ def refuse_what_reaches_outside(
     computing = _reach(program, roots, functions)
     restoring = _reach(program, (saver.restore,), ())
     saving = _reach(program, (saver.save,), ())
+    unknown: list[str] = []
     for graph in program.graphs():
         for node in graph.nodes.values():
             extra: frozenset[str] = frozenset()
@@ -63,9 +64,17 @@ def refuse_what_reaches_outside(
                     extra = RESTORING
                 elif _within(saving, graph, node):
                     extra = SAVING
-            _judge(name, program, graph, node, extra)
+            if not _is_known(name, program, graph, node, extra):
+                unknown.append(f"{node.op} {node.name!r} in {graph.name}")
             if node.op in RESTORING and extra:
                 _require_loaders_path(name, graph, node, saver)
+    if unknown:  # told after everything worse
+        raise Unsupported(
+            f"{name} holds an operation that is not known to be harmless",
+            found=unknown[0],
+            next_step="export the part of the model from the image to its float outputs, without "
+            "text, tables, random numbers or operations of your own",
+        )
 
 
 def _within(region: _Region, graph: Graph, node: Node) -> bool:
@@ -97,12 +106,13 @@ def _reach(program: Program, roots: Iterable[str], functions: Iterable[str]) -> 
     return _Region(nodes=frozenset(nodes), functions=frozenset(found))
 
 
-def _judge(name: str, program: Program, graph: Graph, node: Node, extra: frozenset[str]) -> None:
+def _is_known(name: str, program: Program, graph: Graph, node: Node, extra: frozenset[str]) -> bool:
+    """Whether the operation may stay; raises where it reaches outside."""
     if node.op == "XlaCallModule":
         _refuse_callbacks(name, graph, node)
     is_call = node.op in program.functions and not reaches_outside(node.op)
     if node.op in ALLOWED or node.op in extra or is_call:
-        return
+        return True
     where = f"{node.op} {node.name!r} in {graph.name}"
     if reaches_outside(node.op) or _prints_to_file(node):
         raise InvalidInput(
@@ -112,12 +122,7 @@ def _judge(name: str, program: Program, graph: Graph, node: Node, extra: frozens
             next_step="do not trust this file; export the part of the model that only computes "
             "from pixels",
         )
-    raise Unsupported(
-        f"{name} holds an operation that is not known to be harmless",
-        found=where,
-        next_step="export the part of the model from the image to its float outputs, without "
-        "text, tables, random numbers or operations of your own",
-    )
+    return False
 
 
 def _prints_to_file(node: Node) -> bool:
