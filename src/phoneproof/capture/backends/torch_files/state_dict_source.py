@@ -11,11 +11,17 @@ import msgspec
 import torch
 from torch.export import ExportedProgram
 
+from phoneproof.capture.backends.flat_export import flat_program
 from phoneproof.capture.backends.live_module import LiveModule
 from phoneproof.capture.backends.torch_files.factory import build_network, unseen_imports
 from phoneproof.capture.backends.torch_files.image_size import TriedSizes, try_sizes
 from phoneproof.capture.backends.torch_files.key_fit import fit_keys
-from phoneproof.capture.backends.torch_files.program_session import outputs_of, with_open_shapes
+from phoneproof.capture.backends.torch_files.program_session import (
+    image_shape,
+    open_session,
+    outputs_of,
+    with_open_shapes,
+)
 from phoneproof.capture.backends.torch_files.records import TensorRef
 from phoneproof.capture.backends.torch_files.state_dict import StateDict
 from phoneproof.capture.backends.torch_files.state_dict_facts import (
@@ -31,6 +37,7 @@ from phoneproof.core.artifact import file_sha256
 from phoneproof.core.capture import Evidence, Finding, Hazard, Inspection
 from phoneproof.core.contract import Size
 from phoneproof.core.errors import ConfigError
+from phoneproof.core.tensors import TensorSpec
 from phoneproof.runtimes.base import Session
 
 
@@ -86,21 +93,33 @@ class StateDictSource:
 
     def open(self, path: Path, *, size: Size, batch: int) -> Session:
         """The network with the file's weights in eager PyTorch, float32, on the CPU."""
-        return self._live(path, size, batch)
+        network, channels = self._for_size(path, size)
+        shape = image_shape("NCHW", channels, size, batch)
+        image = TensorSpec(name="image", shape=shape, dtype="float32")
+        return open_session(network, image, name=path.name)
 
     def importers(self, path: Path, *, size: Size, batch: int) -> tuple[tuple[str, HubExport], ...]:
-        """One way: torch.export of the network."""
-        return (("factory", partial(self._export, path, size, batch)),)
+        """torch.export of the network; else recorded operator by operator."""
+        return (
+            ("torch.export", partial(self._export, path, size, batch)),
+            ("operators", partial(self._record, path, size, batch)),
+        )
 
     def _export(self, path: Path, size: Size, batch: int) -> ExportedProgram:
-        return self._live(path, size, batch).program
+        network, channels = self._for_size(path, size)
+        return LiveModule(network, size=size, channels=channels, batch=batch).program
 
-    def _live(self, path: Path, size: Size, batch: int) -> LiveModule:
+    def _record(self, path: Path, size: Size, batch: int) -> ExportedProgram:
+        network, channels = self._for_size(path, size)
+        shape = image_shape("NCHW", channels, size, batch)
+        return flat_program(network, shape, what=path.name)
+
+    def _for_size(self, path: Path, size: Size) -> tuple[torch.nn.Module, int]:
         network = self._load(path).network
         tried = try_sizes(network, (size,))
         if not tried.fitting:
             raise _no_size(self._required(path), tried)
-        return LiveModule(network, size=size, channels=tried.channels, batch=batch)
+        return network, tried.channels
 
     def _required(self, path: Path) -> Factory:
         if self._factory is None:
