@@ -8,11 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from phoneproof.core.check import Check
-from phoneproof.core.tolerances import LOST_CLEARANCE, MATCH_IOU
+from phoneproof.core.tolerances import FLOAT_BOX_PIXELS, LOST_CLEARANCE, MATCH_IOU
 from phoneproof.decode.results import Detections
 from phoneproof.verify.evidence import ImageValue, Setting, margin_check, worst_images
 from phoneproof.verify.limits import Limits
-from phoneproof.verify.matching import UNMATCHED, Index, iou, match_one_to_one, same_class
+from phoneproof.verify.matching import (
+    UNMATCHED,
+    Index,
+    areas,
+    corner_distance,
+    iou,
+    match_one_to_one,
+    same_class,
+)
 from phoneproof.verify.statistics import binomial, ratio_estimate
 
 
@@ -71,6 +79,10 @@ def compare_scores(
 
 def _match(baseline: Detections, candidate: Detections) -> Index:
     overlap = iou(baseline.boxes, candidate.boxes)
+    # Boxes beside the picture are clipped to no area: they overlap nothing, not even themselves.
+    flat = (areas(baseline.boxes) == 0)[:, None] & (areas(candidate.boxes) == 0)[None]
+    here = corner_distance(baseline.boxes, candidate.boxes) <= FLOAT_BOX_PIXELS
+    overlap = np.where(flat & here, 1.0, overlap)
     allowed = same_class(baseline, candidate) & (overlap >= MATCH_IOU)
     return match_one_to_one(1.0 - overlap, allowed)
 
