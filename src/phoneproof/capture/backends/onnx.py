@@ -12,6 +12,7 @@ from phoneproof.capture.backends.onnx_graph import OnnxGraph, dims
 from phoneproof.capture.backends.onnx_hazards import has_nms, hazards_of
 from phoneproof.capture.backends.onnx_metadata import OnnxMetadata, read_metadata
 from phoneproof.capture.backends.onnx_read import external_files, read_complete, read_graph
+from phoneproof.capture.backends.onnx_widen import dequantise, is_half, is_quantised, widen_half
 from phoneproof.capture.base import HubExport
 from phoneproof.capture.fixed_session import FixedSession, static_shape
 from phoneproof.capture.heads import HeadGuess, ModelFacts, recognise_head
@@ -24,6 +25,8 @@ from phoneproof.runtimes.base import Session, Tensor
 
 if TYPE_CHECKING:
     import torch
+
+    from phoneproof.runtimes.backends.onnxruntime import OnnxRuntime
 
 _THREADS = 2
 _DTYPES: dict[int, DType] = {
@@ -39,7 +42,12 @@ _DTYPES: dict[int, DType] = {
 
 
 class OnnxSource:
-    """ONNX models with one float32 image input."""
+    """ONNX models with one float32 (or float16) image input.
+
+    Float16 files are widened: baseline and hub compute in float32 with the file's own weights.
+    Files quantised by QuantizeLinear and DequantizeLinear pairs run as they are for the baseline;
+    their hub is the float graph that the integers stand for.
+    """
 
     def recognises(self, path: Path) -> bool:
         """By name: ONNX files have no magic."""
@@ -73,6 +81,7 @@ class OnnxSource:
             head=guess.head,
             preset=guess.preset,
             labels=metadata.labels,
+            quantised=is_quantised(model),
             evidence=_evidence(metadata, guess),
             findings=(
                 Finding(key="input.layout", value=layout, reason=why),
@@ -89,7 +98,7 @@ class OnnxSource:
         from phoneproof.runtimes.backends.onnxruntime import OnnxRuntime
 
         image, shape = self._fixed_input(path, size, batch)
-        session = OnnxRuntime().open(path, threads=_THREADS)
+        session = _opened(OnnxRuntime(), path)
         names = tuple(spec.name for spec in session.outputs)
 
         def call(value: Tensor) -> tuple[Tensor, ...]:
@@ -112,7 +121,10 @@ class OnnxSource:
         def export() -> torch.export.ExportedProgram:
             from phoneproof.capture.backends.onnx_to_hub import hub_from_onnx
 
-            return hub_from_onnx(read_complete(path), image.name, shape)
+            model = read_complete(path)
+            widen_half(model)
+            dequantise(model)
+            return hub_from_onnx(model, image.name, shape)
 
         return (("onnx2torch", export),)
 
@@ -127,6 +139,15 @@ class OnnxSource:
         return image, static_shape(image.shape, wanted, name=path.name)
 
 
+def _opened(runtime: OnnxRuntime, path: Path) -> Session:
+    """The file itself; a float16 one in float32, so that no processor's rounding is in it."""
+    if not is_half(read_graph(path)):
+        return runtime.open(path, threads=_THREADS)
+    model = read_complete(path)
+    widen_half(model)
+    return runtime.open_content(model.SerializeToString(), path, threads=_THREADS)
+
+
 def _image_input(path: Path, graph: OnnxGraph) -> TensorSpec:
     inputs = graph.inputs()
     if len(inputs) != 1:
@@ -136,7 +157,7 @@ def _image_input(path: Path, graph: OnnxGraph) -> TensorSpec:
             next_step="export the part of the model that takes one image",
         )
     spec = _spec(graph, inputs[0])
-    if spec.dtype != "float32" or len(spec.shape) != 4:
+    if spec.dtype not in ("float32", "float16") or len(spec.shape) != 4:
         raise Unsupported(
             f"the input of {path.name} is not a float32 image of four axes",
             found=f"{spec.name!r}: {spec.dtype} {list(spec.shape)}",
@@ -228,6 +249,23 @@ def _file_findings(path: Path, model: ModelProto) -> tuple[Finding, ...]:
         Finding(key="evidence.opset", value=sets, reason=reason),
         Finding(key="evidence.ir_version", value=str(model.ir_version), reason=reason),
     ]
+    if is_half(model):
+        findings.append(
+            Finding(
+                key="source.dtype",
+                value="float16",
+                reason="tensors of the graph; baseline and hub compute in float32 with its weights",
+            )
+        )
+    if is_quantised(model):
+        findings.append(
+            Finding(
+                key="source.dtype",
+                value="quantised",
+                reason="QuantizeLinear or integer operators; the hub is the float graph they stand "
+                "for, compared with the file's own outputs",
+            )
+        )
     for data in external_files(path, model):
         name = data.relative_to(path.parent).as_posix()
         findings.append(

@@ -10,15 +10,11 @@ from collections.abc import Iterable
 
 import onnx
 import onnxslim
-from onnx import ModelProto, NodeProto, helper, shape_inference, version_converter
+from onnx import ModelProto, NodeProto, helper, shape_inference
 
+from phoneproof.capture.backends.onnx_opset import as_opset_17, with_definitions
 from phoneproof.capture.backends.onnx_resize import replace_foreign_resizes
-from phoneproof.core.errors import ConversionFailed, first_line
-
-OPSET = 17
-_OLDEST_OPSET = 13
-"""onnx2torch mishandles several operators below opset 13 (axes as attributes); from there on the
-file's own opset stays, up to `OPSET`."""
+from phoneproof.core.errors import ConversionFailed, PhoneproofError, first_line
 
 _SEPARATORS = re.compile(r"[^\w./:-]+")
 _COUNTER = re.compile(r"(__\d+)+$")
@@ -34,15 +30,16 @@ def prepare(model: ModelProto, input_name: str, shape: tuple[int, ...]) -> Model
 
     Raises:
         ConversionFailed: one of the tools broke on the graph.
+        Unsupported: an operator newer than the importer, named.
     """
     _label_nodes(model.graph.node)
     try:
         shapes = [f"{input_name}:{','.join(map(str, shape))}"]
-        slim = onnxslim.slim(model, input_shapes=shapes)
-        if _opset(slim) < _OLDEST_OPSET:
-            _declare_initializers(slim)
-            slim = version_converter.convert_version(slim, OPSET)
+        slim = onnxslim.slim(with_definitions(model), input_shapes=shapes)
+        slim = as_opset_17(slim)
         slim = shape_inference.infer_shapes(slim, data_prop=True)
+    except PhoneproofError:
+        raise
     except Exception as error:  # three tools, each with its own exception classes
         raise ConversionFailed(
             "the ONNX graph could not be made static",
@@ -51,13 +48,10 @@ def prepare(model: ModelProto, input_name: str, shape: tuple[int, ...]) -> Model
         ) from error
     _inputs_only(slim)
     _explicit_padding(slim)
+    _plain_maxima(slim)
     replace_foreign_resizes(slim)
     _label_nodes(slim.graph.node)
     return slim
-
-
-def _opset(model: ModelProto) -> int:
-    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
 
 
 def _label_nodes(nodes: Iterable[NodeProto]) -> None:
@@ -76,15 +70,6 @@ def _label_nodes(nodes: Iterable[NodeProto]) -> None:
             name = f"{name}__{index}"
         taken.add(name)
         node.name = name
-
-
-def _declare_initializers(model: ModelProto) -> None:
-    """The version converter looks initializers up among the graph's inputs."""
-    declared = {value.name for value in model.graph.input}
-    for tensor in model.graph.initializer:
-        if tensor.name not in declared:
-            info = helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-            model.graph.input.append(info)
 
 
 def _inputs_only(model: ModelProto) -> None:
@@ -113,6 +98,20 @@ def _explicit_padding(model: ModelProto) -> None:
         kept = [a for a in node.attribute if a.name not in ("auto_pad", "pads")]
         del node.attribute[:]
         node.attribute.extend([*kept, helper.make_attribute("pads", pads)])
+
+
+def _plain_maxima(model: ModelProto) -> None:
+    """GlobalMaxPool as the maximum over the image axes; onnx2torch knows only that.
+
+    Up to opset 17 the axes are an attribute.
+    """
+    ranks = {v.name: len(_dims(v)) for v in (*model.graph.input, *model.graph.value_info)}
+    for node in model.graph.node:
+        rank = ranks.get(node.input[0], 0) if node.op_type == "GlobalMaxPool" else 0
+        if rank > 2:
+            node.op_type = "ReduceMax"
+            axes = helper.make_attribute("axes", list(range(2, rank)))
+            node.attribute.extend([axes, helper.make_attribute("keepdims", 1)])
 
 
 def _same_pads(

@@ -41,14 +41,14 @@ def replace_foreign_resizes(model: ModelProto) -> None:
             nodes.append(node)
             continue
         rows, columns = weights
-        stem = node.name or node.output[0]
+        stem = f"{node.output[0]}_weights"
         for part, matrix in (("rows", rows), ("columns", columns.T)):
             tensor = numpy_helper.from_array(np.ascontiguousarray(matrix), f"{stem}_{part}")
             model.graph.initializer.append(tensor)
         middle = f"{node.output[0]}_rows"
         nodes += [
-            _product(f"{stem}/rows", [f"{stem}_rows", node.input[0]], middle),
-            _product(f"{stem}/columns", [middle, f"{stem}_columns"], node.output[0]),
+            _product(f"{node.name}/rows", [f"{stem}_rows", node.input[0]], middle),
+            _product(f"{node.name}/columns", [middle, f"{stem}_columns"], node.output[0]),
         ]
     del model.graph.node[:]
     model.graph.node.extend(nodes)

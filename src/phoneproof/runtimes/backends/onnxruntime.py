@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
-from phoneproof.core.errors import InvalidInput, first_line
+from phoneproof.core.errors import InvalidInput, Unsupported, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.model_file import require_model_file
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
@@ -38,6 +39,10 @@ class OnnxRuntime:
         """Open an ONNX file; InvalidInput where it is not one."""
         require_model_file(path, "ONNX model")
         return _OnnxSession(_session(str(path), path, _options(threads)))
+
+    def open_content(self, content: bytes, path: Path, *, threads: int = 0) -> Session:
+        """Open a model made in memory from the file at `path`, which messages name."""
+        return _OnnxSession(_session(content, path, _options(threads)))
 
     def open_for_trace(self, path: Path) -> TracingSession:
         """Open with every intermediate tensor as a further graph output, in memory only."""
@@ -78,9 +83,29 @@ def _session(model: str | bytes, path: Path, options: ort.SessionOptions) -> ort
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ort raises a dozen unrelated classes
+        if found := _too_new(str(error)):
+            raise Unsupported(
+                f"ONNX Runtime {ort.__version__} does not run {path.name}",
+                found=found,
+                next_step="export the model with an older opset (17 is read everywhere)",
+            ) from error
         raise InvalidInput(
             f"ONNX Runtime cannot open {path.name}", found=first_line(error)
         ) from error
+
+
+def _too_new(text: str) -> str:
+    """Which operator or version the installed runtime lacks; empty where that is not the fault."""
+    operator = re.search(
+        r"Could not find an implementation for (\S+) node with name '([^']*)'", text
+    )
+    if operator:
+        return f"no implementation of {operator[1]} (node {operator[2]!r})"
+    unknown = re.search(r"(?:Fatal error: |No Op registered for )(\S+)", text)
+    if unknown and ("not a registered" in text or "No Op registered" in text):
+        return f"unknown operator {unknown[1]}"
+    version = re.search(r"Opset (\d+) is under development.*?till opset (\d+)", text, re.DOTALL)
+    return f"opset {version[1]}, released up to opset {version[2]}" if version else ""
 
 
 class _OnnxSession:
