@@ -31,7 +31,7 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(phoneproof [^`]+)`")
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z_.]*")
-_OPTION_ROW = re.compile(r"^\| `(--[a-z]+)", re.MULTILINE)
+_OPTION_ROW = re.compile(r"^\| `(--[a-z-]+)", re.MULTILINE)
 _REGISTRIES = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".org", "repo1" + ".maven")
 
 

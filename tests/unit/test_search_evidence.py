@@ -11,6 +11,7 @@ from phoneproof.capture.infer import infer_contract
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.search import ContractSearch, Interval, Scored
+from phoneproof.package.report_html import render_report
 from phoneproof.pipeline.config import load_config
 from phoneproof.pipeline.contract_config import build_contract
 from phoneproof.pipeline.search.contract_check import search_check
@@ -18,6 +19,7 @@ from phoneproof.pipeline.search.measured import holds_assumptions, measured_infe
 from phoneproof.pipeline.search.proposal_lines import proposal_lines
 from phoneproof.pipeline.search.search_space import SearchSpace
 from tests.unit.inspections import classifier, keras
+from tests.unit.report_samples import accepted_report
 from tests.unit.test_pipeline_init import round_trip, written
 
 IMAGES = ImageSet(split="all", items=())
@@ -130,3 +132,16 @@ def test_what_is_only_surer_or_equal_does_not_fail_the_check() -> None:
     )
     check = search_check(same, given, IMAGES, gating=True)
     assert (check.verdict, check.value, check.hint) == ("pass", 0.0, "")
+
+
+def test_the_report_page_shows_what_was_found() -> None:
+    given = infer_contract(classifier(1001), name="m").contract
+    found = msgspec.structs.replace(
+        better(given), recorded=(("metrics/<top1>", 0.6),), notes=("names are placeholders",)
+    )
+    page = render_report(msgspec.structs.replace(accepted_report(), search=found))
+    assert "Other contracts, on the labelled images" in page
+    for text in ("0.550", "0.610", "BGR, 0..255, opencv.area", "names are placeholders"):
+        assert text in page
+    assert "metrics/&lt;top1&gt;" in page
+    assert "Other contracts" not in render_report(accepted_report())

@@ -14,12 +14,12 @@ from phoneproof.core.errors import INTERRUPTED_EXIT_CODE, MissingExtra, Phonepro
 _COMMANDS: Final = {
     "inspect": "Show what a model file says: inputs, head, training, licence, hazards.",
     "init": "Write phoneproof.toml: everything inferred, with the reasons.",
+    "search": "Try other contracts on labelled images; propose the one that explains them.",
     "preflight": "Show what the model says of production images; converts nothing.",
     "build": "Capture, convert, verify and package; refuses a model that got worse.",
     "verify": "Check a bundle: hashes, golden vectors, and a re-measure on images.",
     "compare": "Compare two model files under one contract, on images.",
     "run": "Run a model on pictures and draw the predictions.",
-    "search": "Try other contracts on labelled images; propose the one that explains them.",
     "pixels": "Show the first input values, or name what a phone's dump got wrong.",
     "formats": "List sources, converters, optimizers and runtimes.",
     "doctor": "Show what is installed and what is missing.",

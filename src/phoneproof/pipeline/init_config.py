@@ -65,11 +65,7 @@ def write_config(
             be written.
         StorageError: the file cannot be written; nothing is left half-written.
     """
-    if path.exists() and not overwrite:
-        raise ConfigError(
-            f"{path.name} is there already",
-            next_step="edit it, remove it, or run again with --force",
-        )
+    require_free(path, overwrite=overwrite)
     text = config_text(
         base=path.absolute().parent,
         source=source,
@@ -81,6 +77,19 @@ def write_config(
         factory=factory,
     )
     _replace(path, text.encode())
+
+
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a file that nobody said to replace.
+
+    Raises:
+        ConfigError: the file is there and `overwrite` is false.
+    """
+    if path.exists() and not overwrite:
+        raise ConfigError(
+            f"{path.name} is there already",
+            next_step="edit it, remove it, or run again with --force",
+        )
 
 
 def config_text(

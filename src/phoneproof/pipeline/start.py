@@ -21,7 +21,7 @@ from phoneproof.pipeline.data_facts import (
     find_labels,
     small_pictures_size,
 )
-from phoneproof.pipeline.init_config import write_config
+from phoneproof.pipeline.init_config import require_free, write_config
 from phoneproof.pipeline.prepare import inspect_source, load_labelled, locate
 from phoneproof.pipeline.search.from_config import search_or_warn
 from phoneproof.pipeline.search.measured import holds_assumptions, measured_inference
@@ -90,6 +90,7 @@ def start_project(
             not fit the model.
         InvalidInput, Unsupported: of the model or the images.
     """
+    require_free(config, overwrite=overwrite)
     code = Factory(target=factory, folder=config.absolute().parent) if factory else None
     inspection = inspect_model(source, listener, code)
     found = find_labels(images, labels, task or inspection.task)

@@ -13,8 +13,6 @@ from phoneproof.pipeline.search.values_table import formula_name
 
 METRIC_NAMES: Final[dict[SearchMetric, str]] = {"top1": "top-1", "map50": "mAP50"}
 
-_IMAGE_KEYS: Final = ("preset", "channels", "geometry", "scale", "mean", "std", "gray")
-
 
 def holds_assumptions(inference: Inference) -> bool:
     """Whether anything about the input is only likely, so that it is worth measuring."""
@@ -37,14 +35,22 @@ def measured_inference(inference: Inference, found: ContractSearch) -> Inference
     values = input_values(contract, preset)
     if contract.labels != inference.contract.labels:
         values.append(("labels", f"{len(contract.labels)} labels"))
-    reason = f"measured: {evidence(found)}"
+    main = "preset" if preset else "channels"
     new = {
-        f"contract.{key}": Finding(key=f"contract.{key}", value=value, reason=reason)
+        f"contract.{key}": Finding(
+            key=f"contract.{key}", value=value, reason=_reason(key, main, found)
+        )
         for key, value in values
         if found.proposal or inference.reason(f"contract.{key}").startswith("assumed")
     }
     kept = [new.pop(finding.key, finding) for finding in inference.findings]
     return Inference(contract=contract, preset=preset, findings=(*kept, *new.values()))
+
+
+def _reason(key: str, main: str, found: ContractSearch) -> str:
+    """The evidence in full once; the other values were measured together with that one."""
+    full = key == main or key == "labels"
+    return f"measured: {evidence(found)}" if full else f"measured: together with {main}"
 
 
 def input_values(contract: Contract, preset: str) -> list[tuple[str, str]]:
