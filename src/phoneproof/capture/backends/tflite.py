@@ -214,6 +214,13 @@ def _geometry(path: Path, image: TensorSpec, layout: Layout) -> tuple[int, tuple
 
 def _guess(graph: TfliteGraph, size: tuple[int, int] | None, metadata: TfliteMetadata) -> HeadGuess:
     facts = TfliteFacts(graph)
+    bare = [spec.name for _, spec in _outputs(graph) if not spec.shape]
+    if bare or not _outputs(graph):
+        raise Unsupported(
+            "an output of the model has no axes",
+            found=", ".join(bare) or "no output at all",
+            next_step="convert the model without it",
+        )
     outputs = tuple(
         # As the hub gives them: float32 reals.
         facts.output(index, TensorSpec(name=spec.name, shape=spec.shape, dtype="float32"))

@@ -52,12 +52,16 @@ class PostProcess:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Options:
-    """scales: of y, x, h, w. regular: NMS in each class, not over all of them at once."""
+    """scales: of y, x, h, w. regular: NMS in each class, not over all of them at once.
+
+    many: whether one anchor may give detections of several classes.
+    """
 
     scales: tuple[float, float, float, float]
     classes: int
     detections: int
     regular: bool
+    many: bool
     confidence: float
     iou: float
 
@@ -106,11 +110,13 @@ def _read(op: TfliteOp) -> _Options:
         table = flexbuffers.GetRoot(raw).AsMap
         keys = {key.AsKey if key.IsKey else "" for key in table.Keys}
         scales = [float(table[f"{axis}_scale"].AsFloat) for axis in "yxhw"]
+        regular = "use_regular_nms" in keys and bool(table["use_regular_nms"].AsInt)
         options = _Options(
             scales=(scales[0], scales[1], scales[2], scales[3]),
             classes=int(table["num_classes"].AsInt),
             detections=int(table["max_detections"].AsInt),
-            regular="use_regular_nms" in keys and bool(table["use_regular_nms"].AsInt),
+            regular=regular,
+            many=regular or int(table["max_classes_per_detection"].AsInt) > 1,
             confidence=float(table["nms_score_threshold"].AsFloat),
             iou=float(table["nms_iou_threshold"].AsFloat),
         )
@@ -131,6 +137,7 @@ def _decode(options: _Options) -> Decode:
     """The operator's own thresholds; an IoU or a score out of range means no limit."""
     return Decode(
         confidence=min(max(options.confidence, 0.0), 1.0),
+        multi_label=options.many,
         nms=Nms(
             iou=options.iou if 0 < options.iou <= 1 else 1.0,
             class_agnostic=not options.regular,

@@ -59,10 +59,10 @@ def conv_2d(call: Call) -> Value:
     _require_kernel(call, 1)
     image, weight = call.value(0).nchw, call.weight(1, "weight", _to_first)
     groups, rest = divmod(image.shape[1], weight.shape[1])
-    if rest or groups < 1:
+    if rest or groups < 1 or weight.shape[0] % groups:
         raise InvalidInput(
             f"{call.where} does not fit its image",
-            found=f"{image.shape[1]} channels, weights for {weight.shape[1]}",
+            found=f"{image.shape[1]} channels, weights {list(weight.shape)}",
         )
     return _convolved(call, image, weight, groups)
 
