@@ -71,6 +71,48 @@ def test_ultralytics_head() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cells", "task"),
+    [(13 * 9 + 7 * 5 + 4 * 3, "detect"), (12 * 9 + 6 * 4 + 3 * 2, "detect"), (164 - 1, "raw")],
+    ids=["rounded_up", "rounded_down", "neither"],
+)
+def test_grids_of_a_size_that_strides_do_not_divide(cells: int, task: str) -> None:
+    output = _output((1, 84, cells), *_ULTRALYTICS)
+    assert recognise_head(_facts(output, size=(100, 72))).task == task
+
+
+@pytest.mark.parametrize(
+    ("flags", "columns"),
+    [((False, True), (4, 5)), ((True, False), (5, 4)), ((False, False), None)],
+)
+def test_the_class_column_is_the_whole_number(
+    flags: tuple[bool, bool], columns: tuple[int, int] | None
+) -> None:
+    leaves = (
+        Leaf(op="GatherElements", width=4, joins=("Sub", "Add")),
+        *(Leaf(op="Gather", width=1, integer=flag) for flag in flags),
+    )
+    guess = recognise_head(_facts(_output((1, 300, 6), *leaves, largest_constant=32.0)))
+    assert (guess.task == "detect") == (columns is not None)
+    if columns is not None:
+        first = {o.role: o.slice[0] for o in guess.head.outputs if o.slice is not None}
+        assert (first["scores"], first["classes"]) == columns
+        assert guess.head.nms_in_file
+
+
+def test_one_level_of_another_stride_is_no_pyramid() -> None:
+    """Two grids of one stride, or a grid of none, are no levels."""
+
+    def level(name: str, *grid: int) -> OutputFacts:
+        leaves = (Leaf(op="Conv", width=64), Leaf(op="Conv", width=3))
+        return _output((1, 67, *grid), *leaves, name=name)
+
+    right = _facts(level("a", 8, 8), level("b", 4, 4), size=(64, 64))
+    wrong = _facts(level("a", 8, 8), level("b", 5, 7), size=(64, 64))
+    twice = _facts(level("a", 8, 8), level("b", 8, 8), size=(64, 64))
+    assert [recognise_head(f).task for f in (right, wrong, twice)] == ["detect", "raw", "raw"]
+
+
+@pytest.mark.parametrize(
     ("output", "size"),
     [
         (_output((1, 84, 8400), *_ULTRALYTICS), (416, 416)),
