@@ -31,7 +31,7 @@ from phoneproof.capture.backends.ultralytics.rebuild import rebuild
 from phoneproof.capture.base import SOURCES, Source
 from phoneproof.capture.infer import hub_binding, infer_contract
 from phoneproof.core.capture import Inspection
-from phoneproof.core.errors import InvalidInput
+from phoneproof.core.errors import ConfigError, InvalidInput
 from phoneproof.core.tolerances import HUB_RELATIVE
 from phoneproof.decode.decode import decode
 from phoneproof.decode.results import Detections
@@ -334,6 +334,11 @@ def test_a_recorded_flag_that_contradicts_the_table_is_refused(tmp_path: Path) -
             SIZE,
         )
     assert error.value.found == "add True instead of False"
+
+
+def test_a_size_of_millions_of_boxes_is_refused_before_it_is_made(files: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="more boxes"):
+        rebuild(describe(files["yolov8"]), (16384, 16384))
 
 
 def without_shortcut() -> list[object]:

@@ -73,7 +73,7 @@ SOURCES: Registry[Source] = Registry(
     {
         "ultralytics": Entry(
             target="phoneproof.capture.backends.ultralytics.source:UltralyticsSource",
-            summary="Ultralytics checkpoint (.pt), read without running it",
+            summary="Ultralytics or YOLOv5 checkpoint (.pt), read without running it",
             extra="torch",
         ),
         "torchscript": Entry(

@@ -83,7 +83,8 @@ def _check_family(name: str, family: str) -> None:
     known = family.startswith(("models.", "ultralytics."))
     raise Unsupported(
         f"{name}: the family {label} is not rebuilt" if known else f"{name} holds a {family}",
-        found="rebuilt are detectors and classifiers of YOLOv5, YOLOv8, YOLOv10, YOLO11, YOLO26",
+        found="rebuilt are detectors of YOLOv5, YOLOv8, YOLOv10, YOLO11 and YOLO26, and "
+        "classifiers of YOLOv8, YOLO11 and YOLO26",
         next_step=export_line(name, family) if known else "export it to ONNX and give that file",
     )
 

@@ -15,13 +15,20 @@ from phoneproof.capture.backends.torch_files.records import (
     printable,
     shown,
 )
-from phoneproof.capture.backends.ultralytics.architecture.layers import Architecture
+from phoneproof.capture.backends.ultralytics.architecture.layers import (
+    AnchorDetectLayer,
+    Architecture,
+    ClassifyLayer,
+)
 from phoneproof.capture.backends.ultralytics.blocks.attention import Attention, PsaBlock
 from phoneproof.capture.backends.ultralytics.blocks.cross_stage import Bottleneck, C2f, Cib
 from phoneproof.capture.backends.ultralytics.blocks.network import Network
 from phoneproof.capture.backends.ultralytics.blocks.pooling import Sppf
 from phoneproof.capture.backends.ultralytics.description import ACTIVATIONS, Description
 from phoneproof.core.errors import ConfigError, InvalidInput
+
+MAX_BOXES = 1 << 22
+"""YOLOv5 gives 25 200 boxes at 640 x 640 and 1.6 million at 5120 x 5120."""
 
 _SETTINGS: Mapping[type[nn.Module], tuple[str, ...]] = {
     nn.Conv2d: ("kernel_size", "stride", "padding", "dilation", "groups"),
@@ -49,11 +56,12 @@ def rebuild(description: Description, size: tuple[int, int]) -> Network:
     Raises:
         InvalidInput: weights missing, unexpected or of another shape; settings that contradict
             the description.
-        ConfigError: a size that the head's strides do not divide.
+        ConfigError: a size that the head's strides do not divide, or that gives millions of boxes.
     """
     checkpoint, tensors = description.checkpoint, description.weights
     architecture = description.architecture
     _check_size(architecture, size)
+    _check_boxes(architecture, size)
     with torch.device("meta"):  # an absurd architecture costs nothing before it is compared
         network = Network(architecture, size)
     _check_tensors(checkpoint.path.name, network.state_dict(), tensors)
@@ -79,6 +87,21 @@ def _check_size(architecture: Architecture, size: tuple[int, int]) -> None:
             f"the image size must be a multiple of {step}",
             found=f"{size[0]} x {size[1]}",
             next_step=f"choose sides such as {max(1, round(size[0] / step)) * step}",
+        )
+
+
+def _check_boxes(architecture: Architecture, size: tuple[int, int]) -> None:
+    """A table without strides would have a box a pixel, and grids of gigabytes."""
+    head = architecture.head
+    if isinstance(head, ClassifyLayer):
+        return
+    each = head.anchors if isinstance(head, AnchorDetectLayer) else 1
+    boxes = each * sum((size[0] // stride) * (size[1] // stride) for stride in head.strides)
+    if boxes > MAX_BOXES:
+        raise ConfigError(
+            "the head would give more boxes than can be decoded",
+            found=f"{boxes} at {size[0]} x {size[1]}; at most {MAX_BOXES}",
+            next_step="choose a smaller size",
         )
 
 
