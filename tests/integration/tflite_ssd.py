@@ -45,7 +45,7 @@ def ssd_file(custom_options: bytes) -> bytes:
     scores = file.node("LOGISTIC", [heads[1]], (1, CELLS * CELLS, CLASSES + 1))
     for index, name in zip((heads[0], scores), NAMES, strict=True):
         file.tensors[index].name = name
-    grid = (np.stack(np.mgrid[:CELLS, :CELLS], axis=-1).reshape(-1, 2) + 0.5) / CELLS
+    grid = (np.argwhere(np.ones((CELLS, CELLS))) + 0.5) / CELLS
     sides = np.tile([0.3, 0.2], (CELLS * CELLS, 1))
     anchors = file.const(np.hstack([grid, sides]).astype(np.float32))
     outputs = tuple(file.add(()) for _ in range(4))
