@@ -123,6 +123,8 @@ def with_model_json(path: Path, change: Callable[[str], str]) -> Path:
 
 def scripted(path: Path, net: nn.Module, image: Tensor | None = None) -> Path:
     """A TorchScript file: scripted, or traced on an image."""
-    module = torch.jit.script(net) if image is None else torch.jit.trace(net, image)
+    module = torch.jit.script(net)
+    if image is not None:
+        module = torch.jit.trace(net, image)  # type: ignore[no-untyped-call]
     torch.jit.save(module, path)
     return path
