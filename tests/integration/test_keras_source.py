@@ -188,6 +188,14 @@ def test_own_layers_and_functions_are_unsupported(layer: Json, tmp_path: Path) -
     assert ".onnx" in caught.value.next_step
 
 
+def test_pythons_own_library_in_place_of_a_layer(tmp_path: Path) -> None:
+    layer = {**_layer("system", "mine"), "module": "os", "registered_name": None}
+    path = _file(tmp_path / "net.h5", _sequential(_INPUT, layer, _FLATTEN, _DENSE))
+    with pytest.raises(InvalidInput, match="Python's library") as caught:
+        KerasH5Source().inspect(path)
+    assert "os" in caught.value.found
+
+
 def test_a_harmless_description_passes(tmp_path: Path) -> None:
     """The control of the refusals: the same file without what they refuse."""
     scale = _layer("Rescaling", "scale", scale=0.0078, offset=-1)

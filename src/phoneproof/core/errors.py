@@ -85,6 +85,7 @@ _EXTRA_OF: Final = {
     "onnxslim": "torch",
     "torch": "torch",
     "h5py": "tensorflow",
+    "keras": "tensorflow",
     "tensorflow": "tensorflow",
     "tf2onnx": "tensorflow",
     "tf_keras": "tensorflow",

@@ -122,12 +122,16 @@ _OTHERS = frozenset(
 BUILT_IN = LAYERS | _OTHERS
 """What Keras 2 wrote."""
 
-_LAYERS_3 = (LAYERS - {"Convolution2D", "SlicingOpLambda", "TFOpLambda", "ThresholdedReLU"}) | {
+_GONE = {
+    *("Convolution2D", "RandomHeight", "RandomWidth", "SlicingOpLambda", "TFOpLambda"),
+    *("ThresholdedReLU", "RadialConstraint"),
+}
+_ADDED = {
     *("AutoContrast", "Conv1DTranspose", "DepthwiseConv1D", "Identity", "RMSNormalization"),
     *("RandomHue", "RandomSaturation", "RandomSharpness", "Solarization"),
 }
 _VALUES_3 = ("__keras_tensor__", "__tensor__", "__numpy__", "__slice__", "__ellipsis__")
-BUILT_IN_3 = _LAYERS_3 | _OTHERS | {"DTypePolicy", "OrthogonalInitializer", *_VALUES_3}
+BUILT_IN_3 = (BUILT_IN - _GONE) | _ADDED | {"DTypePolicy", "OrthogonalInitializer", *_VALUES_3}
 """What Keras 3 writes: layers, what they are configured with, and values."""
 
 MODULES_3 = frozenset(

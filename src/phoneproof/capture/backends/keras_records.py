@@ -21,6 +21,10 @@ Json = Mapping[str, object]
 _LAMBDAS = ("Lambda", "__lambda__")
 _NO_MODEL_CODE = sys.stdlib_module_names - {"builtins"}
 """Nobody's layers live in Python's own library; naming it means to call something there."""
+_KERAS_TOOLS = frozenset(
+    ["callbacks", "config", "datasets", "export", "preprocessing", "saving", "trainers", "utils"]
+)
+"""Parts of Keras that download, read and write; no layer is among them."""
 _LOST_IN_HDF5 = OPERATIONS_3 - BUILT_IN_3
 """HDF5 files keep the names of `keras.ops` without their modules, so Keras does not find them."""
 
@@ -76,11 +80,12 @@ def _refuse_library(path: Path, record: Json, name: str) -> None:
     module = record.get("module")
     if not isinstance(module, str):
         return
-    root = module.partition(".")[0]
+    root, *parts = module.split(".")
+    is_tool = root == "keras" and not _KERAS_TOOLS.isdisjoint(parts)
     is_builtin = root == "builtins" and record["class_name"] != "function"
-    if root in _NO_MODEL_CODE or is_builtin:
+    if root in _NO_MODEL_CODE or is_builtin or is_tool:
         raise InvalidInput(
-            f"{path.name} names a part of Python's own library as a layer",
+            f"{path.name} names a part of Python's library or of Keras' tools as a layer",
             found=f"{record['class_name']} {name!r} from module {module}",
             next_step="do not trust this file; loading it would call that",
         )
