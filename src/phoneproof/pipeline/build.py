@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from phoneproof.core.events import Listener, silence
@@ -12,16 +13,18 @@ from phoneproof.core.report import Report
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.config_types import Config, TargetName
 from phoneproof.pipeline.gate import (
-    GateResult,
     Hub,
     make_hub,
     pass_gate,
     start_artifact_baseline,
     start_baseline,
+    with_checks,
 )
+from phoneproof.pipeline.preflight import preflight
 from phoneproof.pipeline.prepare import prepare
 from phoneproof.pipeline.request import BuildRequest
-from phoneproof.pipeline.shipping import ship
+from phoneproof.pipeline.search.contract_check import contract_search, search_checks
+from phoneproof.pipeline.shipping import Built, ship
 from phoneproof.pipeline.step import StepResult
 from phoneproof.pipeline.workshop import Workshop, open_workshop
 
@@ -66,30 +69,32 @@ def run_request(request: BuildRequest, workshop: Workshop, *, started: float) ->
     from phoneproof.package.bundle import require_destination
 
     require_destination(request.destination)
-    gate, judged = _make(request, workshop)
-    report, folder = ship(
-        request, workshop, gate=gate, judged=judged, seconds=time.monotonic() - started
-    )
+    built = _make(request, workshop)
+    report, folder = ship(request, workshop, built, seconds=time.monotonic() - started)
     return BuildOutcome(report=report, folder=folder)
 
 
-def _make(
-    request: BuildRequest, workshop: Workshop
-) -> tuple[GateResult, tuple[JudgedArtifact, ...]]:
+def _make(request: BuildRequest, workshop: Workshop) -> Built:
     baseline = start_baseline(request, workshop)
+    searching = workshop.call(partial(contract_search, request, workshop))
     hub = make_hub(request, workshop, 0)
     # Conversion begins before the gate has spoken: it nearly always passes, and where it does
-    # not, the artifacts of a refused hub are never looked at.
-    futures = _start_artifacts(request, workshop, hub, baseline)
+    # not, the artifacts of a refused hub are never looked at. Production pictures come first.
+    early = request.production is None
+    futures = _start_artifacts(request, workshop, hub, baseline) if early else ()
     gate = pass_gate(request, workshop, hub, baseline)
+    search = searching.result()
+    gate = with_checks(gate, search_checks(request, search))
     if gate.hub is not hub or not gate.passed:
         for future in futures:
             future.cancel()
     if not gate.passed:
-        return gate, ()
-    if gate.hub is not hub:
+        return Built(gate=gate, search=search)
+    looked_at = preflight(request, workshop, gate)
+    if gate.hub is not hub or not early:
         futures = _start_artifacts(request, workshop, gate.hub, baseline)
-    return gate, tuple(future.result() for future in futures)
+    judged = tuple(future.result() for future in futures)
+    return Built(gate=gate, judged=judged, preflight=looked_at, search=search)
 
 
 def _start_artifacts(

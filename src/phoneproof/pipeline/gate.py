@@ -8,7 +8,7 @@ held to what rounding explains; afterwards that hub is the baseline of every art
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -123,6 +123,12 @@ def pass_gate(
         source=_on_labels(request, workshop, folder),
         refused=tuple(refused),
     )
+
+
+def with_checks(gate: GateResult, checks: tuple[Check, ...]) -> GateResult:
+    """The result with further checks of the capture; a gating one that failed refuses it."""
+    refused = any(check.gating and check.verdict == "fail" for check in checks)
+    return replace(gate, checks=(*gate.checks, *checks), passed=gate.passed and not refused)
 
 
 def start_artifact_baseline(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from phoneproof.core.artifact import file_sha256
 from phoneproof.core.capture import Capture
 from phoneproof.core.check import worst_verdict
 from phoneproof.core.report import ArtifactReport, DatasetReport, Report, SplitReport
+from phoneproof.core.search import ContractSearch
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
 from phoneproof.pipeline.cache import storage_errors
 from phoneproof.pipeline.chain_report import chain_report
@@ -30,29 +32,39 @@ _WORST_IMAGES = 4
 _REPORT_TOOLS = ("phoneproof", "numpy", "opencv-python-headless", "pillow")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """Everything a build has made and measured; no artifact where the gate refused."""
+
+    gate: GateResult
+    judged: tuple[JudgedArtifact, ...] = ()
+    preflight: PreflightResult = NO_PREFLIGHT
+    search: ContractSearch | None = None
+
+
 def ship(
-    request: BuildRequest,
-    workshop: Workshop,
-    *,
-    gate: GateResult,
-    judged: tuple[JudgedArtifact, ...],
-    seconds: float,
-    preflight: PreflightResult = NO_PREFLIGHT,
+    request: BuildRequest, workshop: Workshop, built: Built, *, seconds: float
 ) -> tuple[Report, Path]:
     """Write the bundle where everything is accepted, else the report alone.
 
     Returns:
         The report and the folder it lies in.
     """
+    gate, judged, tiles = built.gate, built.judged, built.preflight.tiles
     report = with_preflight(
         compose_report(
-            request, gate, judged, seconds=seconds, peak_rss_bytes=workshop.cache.peak_rss_bytes
+            request,
+            gate,
+            judged,
+            search=built.search,
+            seconds=seconds,
+            peak_rss_bytes=workshop.cache.peak_rss_bytes,
         ),
-        preflight,
+        built.preflight,
     )
     if not report.accepted:
-        return report, _write_refusal(request, report, gate, judged, preflight.tiles)
-    _write_bundle(request, workshop, report, gate, judged, preflight.tiles)
+        return report, _write_refusal(request, report, gate, judged, tiles)
+    _write_bundle(request, workshop, report, gate, judged, tiles)
     shutil.rmtree(_refusal_folder(request), ignore_errors=True)
     return report, request.destination
 
@@ -62,6 +74,7 @@ def compose_report(
     gate: GateResult,
     judged: tuple[JudgedArtifact, ...],
     *,
+    search: ContractSearch | None = None,
     seconds: float,
     peak_rss_bytes: int,
 ) -> Report:
@@ -96,6 +109,7 @@ def compose_report(
             _artifact_report(one, request.limits_for(one.made.artifact.requested)) for one in judged
         ),
         classic=chain_report(judged),
+        search=search,
         datasets=(_dataset_report(request),),
         tools=tool_versions(_REPORT_TOOLS),
         hazards=(*request.inspection.hazards, *request.hazards),
@@ -158,7 +172,8 @@ def _write_bundle(
     pack = workshop.cache.result(
         PackStep(
             contract=request.contract,
-            artifacts=artifacts,
+            # Nothing runs a bundle's hub program again: see verify_bundle.
+            artifacts=tuple(pair for pair in artifacts if pair[0].format != "hub"),
             baseline=gate.baseline,
             pictures=tuple((path, file_sha256(path)) for path in request.golden),
         )
