@@ -72,7 +72,9 @@ def test_four_artifacts_are_kept_and_verified(built: Built) -> None:
     assert [artifact.parent for artifact in report.artifacts] == parents
     for artifact in report.artifacts:
         assert tree_sha256(built.bundle / artifact.path) == artifact.sha256
-        assert artifact.verdict == "pass"
+        assert artifact.accepted
+        undecided = {check.name for check in artifact.checks if check.verdict != "pass"}
+        assert undecided <= {"top1_drop"}  # twelve images cannot decide a margin
         against = {check.against for check in artifact.checks}
         assert {"baseline", "parent"} <= against
         beside = [check for check in artifact.checks if check.against == "parent"]
@@ -221,8 +223,8 @@ def test_a_corrupted_weight_is_blamed_on_its_link(fault: Fault) -> None:
     assert chain is not None
     assert chain.broken == EDGES[fault.at]
     assert [link.kept for link in chain.links] == [place != fault.at for place in range(4)]
-    verdicts = [one.verdict for one in fault.judged]
-    assert verdicts == ["pass"] * fault.at + ["fail"] * (4 - fault.at)
+    failed = [one.verdict == "fail" for one in fault.judged]
+    assert failed == [place >= fault.at for place in range(4)]
     for place, one in enumerate(fault.judged):
         if place < fault.at:
             assert one.divergence is None
