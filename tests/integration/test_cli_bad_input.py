@@ -127,7 +127,7 @@ def _missing(folder: Path) -> Path:
 BAD = {
     "truncated": Bad(make=_truncated, code=INVALID, words=("best.pt", "truncated")),
     "lfs-pointer": Bad(make=_pointer, code=INVALID, words=("Git-LFS", "git lfs pull")),
-    "pickle": Bad(make=_pickle, code=UNSUPPORTED, words=("evil.pt", "system")),
+    "pickle": Bad(make=_pickle, code=INVALID, words=("evil.pt", "system")),
     "architecture": Bad(make=_architecture, code=INVALID, words=("__import__",)),
     "external-data": Bad(make=_external, code=INVALID, words=("../secret.bin",)),
     "lambda": Bad(make=_lambda, code=INVALID, words=("sneaky", "would run code")),

@@ -50,9 +50,7 @@ def recognises_state_dict(path: Path) -> bool:
         root = read_checkpoint(path).root
     except PhoneproofError:
         return path.suffix.lower() not in _CHECKPOINT_SUFFIXES
-    fields = text_keys(root) if isinstance(root, dict) else {}
-    known = any(isinstance(fields.get(slot), Record) for slot in ("model", "ema"))
-    return not known and not holds_module(root)
+    return not holds_module(root)
 
 
 def read_state_dict(path: Path) -> tuple[TorchFile, StateDict]:

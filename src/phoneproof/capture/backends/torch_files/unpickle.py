@@ -10,39 +10,27 @@ from __future__ import annotations
 import mmap
 import pickletools
 from collections.abc import Callable, Mapping
-from typing import IO, NoReturn, TypeVar, cast
+from typing import IO, cast
 
+from phoneproof.capture.backends.torch_files.constructors import (
+    constructed,
+    instance,
+    persistent,
+    refuse,
+    store,
+)
 from phoneproof.capture.backends.torch_files.records import (
     GlobalName,
     Record,
     StorageRef,
-    TensorDType,
-    TensorRef,
     shown,
 )
 from phoneproof.core.errors import InvalidInput
-
-T = TypeVar("T")
 
 MAX_OPCODES = 2_000_000
 """The largest YOLOv8 writes about 100 000."""
 
 MAX_INT_BITS = 4096
-
-STORAGE_DTYPES: Mapping[str, TensorDType] = {
-    "DoubleStorage": "float64",
-    "FloatStorage": "float32",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-}
-
-_STORAGE_MODULES = ("torch", "torch.cuda", "torch.storage")
 
 _MALFORMED = (ValueError, KeyError, IndexError, TypeError, OverflowError, DeprecationWarning)
 """genops on malformed text (a wrong escape is a DeprecationWarning, an error where warnings are),
@@ -89,21 +77,13 @@ def read_pickle_and_storages(
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(source)):
             if count >= MAX_OPCODES:
-                _refuse(f"more than {MAX_OPCODES} operations")
+                refuse(f"more than {MAX_OPCODES} operations")
             machine.step(opcode.name, argument)
     except InvalidInput:
         raise
     except _MALFORMED as error:
-        _refuse(f"{type(error).__name__}: {str(error)[:120]}", error)
+        refuse(f"{type(error).__name__}: {str(error)[:120]}", error)
     return machine.result(), machine.storages
-
-
-def _refuse(found: str, cause: Exception | None = None) -> NoReturn:
-    raise InvalidInput(
-        "the checkpoint's pickle cannot be read",
-        found=found,
-        next_step="the file is corrupt or was not written by torch.save; fetch it again",
-    ) from cause
 
 
 class _Machine:
@@ -123,17 +103,17 @@ class _Machine:
         elif name in _HANDLERS:
             _HANDLERS[name](self, argument)
         elif name not in _NOTHING_TO_DO:
-            _refuse(f"operation {name}, which torch.save never writes")
+            refuse(f"operation {name}, which torch.save never writes")
 
     def result(self) -> object:
         """The single value left."""
         if len(self._stack) != 1 or self._stack[0] is _MARK:
-            _refuse(f"{len(self._stack)} values left on the stack instead of one")
+            refuse(f"{len(self._stack)} values left on the stack instead of one")
         return self._stack[0]
 
     def _push_argument(self, argument: object) -> None:
         if isinstance(argument, int) and argument.bit_length() > MAX_INT_BITS:
-            _refuse(shown(argument))
+            refuse(shown(argument))
         if isinstance(argument, str):
             # Lone surrogates are legal in a pickle and cannot be written as JSON.
             argument = argument.encode("utf-8", "replace").decode()
@@ -142,11 +122,11 @@ class _Machine:
     def _pop(self) -> object:
         value = self._stack.pop()
         if value is _MARK:
-            _refuse("a mark where a value belongs")
+            refuse("a mark where a value belongs")
         return value
 
     def _pop_tuple(self) -> tuple[object, ...]:
-        return _instance(self._pop(), tuple)
+        return instance(self._pop(), tuple)
 
     def _pop_to_mark(self) -> list[object]:
         values: list[object] = []
@@ -157,7 +137,7 @@ class _Machine:
 
     def _top(self) -> object:
         if self._stack[-1] is _MARK:
-            _refuse("a mark where a container belongs")
+            refuse("a mark where a container belongs")
         return self._stack[-1]
 
     def mark(self, _: object) -> None:
@@ -203,7 +183,7 @@ class _Machine:
 
     def dict_(self, _: object) -> None:
         target: dict[object, object] = {}
-        _store(target, self._pop_to_mark())
+        store(target, self._pop_to_mark())
         self._stack.append(target)
 
     def frozenset_(self, _: object) -> None:
@@ -220,50 +200,50 @@ class _Machine:
 
     def setitem(self, _: object) -> None:
         value, key = self._pop(), self._pop()
-        _store(self._top(), [key, value])
+        store(self._top(), [key, value])
 
     def setitems(self, _: object) -> None:
         pairs = self._pop_to_mark()
-        _store(self._top(), pairs)
+        store(self._top(), pairs)
 
     def put(self, argument: object) -> None:
-        self._memo[_instance(argument, int)] = self._top()
+        self._memo[instance(argument, int)] = self._top()
 
     def memoize(self, _: object) -> None:
         self._memo[len(self._memo)] = self._top()
 
     def get(self, argument: object) -> None:
-        self._stack.append(self._memo[_instance(argument, int)])
+        self._stack.append(self._memo[instance(argument, int)])
 
     def global_(self, argument: object) -> None:
         # genops joins the two lines of a GLOBAL with a space; a class name holds none.
-        module, _, name = _instance(argument, str).rpartition(" ")
+        module, _, name = instance(argument, str).rpartition(" ")
         self._stack.append(GlobalName(module, name))
 
     def stack_global(self, _: object) -> None:
-        name, module = _instance(self._pop(), str), _instance(self._pop(), str)
+        name, module = instance(self._pop(), str), instance(self._pop(), str)
         self._stack.append(GlobalName(module, name))
 
     def reduce(self, _: object) -> None:
         arguments = self._pop_tuple()
-        self._stack.append(_constructed(self._pop(), arguments))
+        self._stack.append(constructed(self._pop(), arguments))
 
     def newobj(self, _: object) -> None:
         arguments = self._pop_tuple()
-        self._stack.append(_constructed(self._pop(), arguments))
+        self._stack.append(constructed(self._pop(), arguments))
 
     def newobj_ex(self, _: object) -> None:
         keywords, arguments = self._pop(), self._pop_tuple()
-        self._stack.append(_constructed(self._pop(), (*arguments, keywords)))
+        self._stack.append(constructed(self._pop(), (*arguments, keywords)))
 
     def obj(self, _: object) -> None:
         made, *arguments = self._pop_to_mark()
-        self._stack.append(_constructed(made, tuple(arguments)))
+        self._stack.append(constructed(made, tuple(arguments)))
 
     def inst(self, argument: object) -> None:
         arguments = tuple(self._pop_to_mark())
         self.global_(argument)
-        self._stack.append(_constructed(self._pop(), arguments))
+        self._stack.append(constructed(self._pop(), arguments))
 
     def build(self, _: object) -> None:
         state, target = self._pop(), self._top()
@@ -271,12 +251,12 @@ class _Machine:
             target.state = state
         elif not isinstance(target, dict):
             # An OrderedDict carries attributes (a state dict's `_metadata`); nothing else may.
-            _refuse(f"state for a {type(target).__name__}")
+            refuse(f"state for a {type(target).__name__}")
 
     def persistent_id(self, _: object) -> None:
-        value = _persistent(self._pop())
+        value = persistent(self._pop())
         if isinstance(value, StorageRef) and self.storages.setdefault(value.key, value) != value:
-            _refuse(f"storage {shown(value.key)} with two types or sizes")
+            refuse(f"storage {shown(value.key)} with two types or sizes")
         self._stack.append(value)
 
 
@@ -320,107 +300,8 @@ _HANDLERS: Mapping[str, Callable[[_Machine, object], None]] = {
 }
 
 
-def _instance(value: object, kind: type[T]) -> T:
-    if not isinstance(value, kind):
-        _refuse(f"{shown(value)} where a {kind.__name__} belongs")
-    return value
-
-
 def _extend(target: object, values: list[object]) -> None:
     if isinstance(target, Record):
         target.elements.extend(values)
     else:
-        cast("list[object]", _instance(target, list)).extend(values)
-
-
-def _store(target: object, flat: list[object]) -> None:
-    if len(flat) % 2:
-        _refuse("a key without a value")
-    pairs = list(zip(flat[::2], flat[1::2], strict=True))
-    if isinstance(target, Record):
-        target.items.extend(pairs)
-        return
-    mapping = cast("dict[object, object]", _instance(target, dict))
-    for key, value in pairs:
-        # Hashing a tuple of shared tuples takes exponential time: only flat keys are stored.
-        scalar = bool | int | float | str | bytes | None
-        parts = key if isinstance(key, tuple) else (key,)
-        if not all(isinstance(part, scalar) for part in parts):
-            _refuse(f"a dictionary key of type {type(key).__name__}")
-        mapping[key] = value
-
-
-def _constructed(made: object, arguments: tuple[object, ...]) -> object:
-    """What calling `made` would give: a plain value for the names of the table, else a record."""
-    name = _instance(made, GlobalName)
-    constructor = _CONSTRUCTORS.get(name.dotted)
-    return constructor(arguments) if constructor else Record(name, arguments)
-
-
-def _ordered_dict(arguments: tuple[object, ...]) -> object:
-    target: dict[object, object] = {}
-    for pair in _instance(arguments[0], list) if arguments else []:
-        _store(target, list(pair) if isinstance(pair, list | tuple) else [pair])
-    return target
-
-
-def _parameter(arguments: tuple[object, ...]) -> object:
-    return _instance(arguments[0], TensorRef)
-
-
-def _size(arguments: tuple[object, ...]) -> object:
-    return tuple(_instance(arguments[0], tuple)) if arguments else ()
-
-
-def _tensor(arguments: tuple[object, ...]) -> object:
-    """Arguments of ``torch._utils._rebuild_tensor`` and ``_v2``: storage, offset, size, stride."""
-    storage = _instance(arguments[0], StorageRef)
-    shape, stride = _counts(arguments[2]), _counts(arguments[3])
-    (offset,) = _counts((arguments[1],))
-    if len(shape) != len(stride) or len(shape) > 8:
-        _refuse(f"a tensor of {len(shape)} sizes and {len(stride)} strides")
-    tensor = TensorRef(storage=storage, shape=shape, stride=stride, offset=offset)
-    last = offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
-    # A zero or short stride would make a small storage look like a tensor of any size.
-    if tensor.numel and (last >= storage.numel or tensor.numel > storage.numel):
-        _refuse(f"a tensor of {tensor.numel} elements in a storage of {storage.numel}")
-    return tensor
-
-
-def _counts(value: object) -> tuple[int, ...]:
-    items = _instance(value, tuple)
-    for item in items:
-        if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item < 1 << 40:
-            _refuse(f"{shown(item)} where an element count belongs")
-    return cast("tuple[int, ...]", items)
-
-
-def _persistent(identity: object) -> StorageRef | GlobalName:
-    """A persistent id: ("storage", class, key, location, element count).
-
-    Before torch 1.6 a sixth part told of a view of another storage (null since torch 0.4), and
-    ("module", class, file, source) carried the text of a pickled module's class beside it.
-    """
-    parts = _instance(identity, tuple)
-    if len(parts) == 4 and parts[0] == "module":
-        return _instance(parts[1], GlobalName)
-    if len(parts) not in (5, 6) or parts[0] != "storage":
-        _refuse("a persistent id that is not a storage")
-    if parts[5:] not in ((), (None,)):
-        _refuse("a storage that is a view of another one (torch before 0.4)")
-    kind = _instance(parts[1], GlobalName)
-    dtype = STORAGE_DTYPES.get(kind.name) if kind.module in _STORAGE_MODULES else None
-    if dtype is None:
-        _refuse(f"a storage of class {kind.dotted}")
-    (numel,) = _counts((parts[4],))
-    return StorageRef(key=_instance(parts[2], str), dtype=dtype, numel=numel)
-
-
-_CONSTRUCTORS: Mapping[str, Callable[[tuple[object, ...]], object]] = {
-    "collections.OrderedDict": _ordered_dict,
-    "torch.Size": _size,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch._utils._rebuild_parameter_with_state": _parameter,
-}
+        cast("list[object]", instance(target, list)).extend(values)
