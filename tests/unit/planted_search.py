@@ -17,7 +17,7 @@ from phoneproof.core.contract import Contract, Crop, ImageInput, Resize
 from phoneproof.core.dataset import ImageItem
 from phoneproof.core.search import ContractSearch
 from phoneproof.core.tensors import TensorSpec
-from phoneproof.pipeline.search.outcome import search_contract
+from phoneproof.pipeline.search.outcome import search_contract, too_few
 from phoneproof.pipeline.search.search import Budget
 from phoneproof.pipeline.search.search_space import SearchSpace
 from phoneproof.runtimes.base import Tensor, Tensors
@@ -110,6 +110,8 @@ def searched(
     given: Contract, items: tuple[ImageItem, ...], budget: Budget = SMALL
 ) -> ContractSearch:
     """A whole search around `given` with the planted session."""
+    if few := too_few("classify", len(items)):
+        return few
     about, session = inspection(), PlantedSession()
     used = frozenset(item.label for item in items if item.label is not None)
     space = SearchSpace.of(given, about, used)

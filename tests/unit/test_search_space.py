@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from phoneproof.core.binding import DType, InputBinding, Quant
 from phoneproof.core.contract import Contract, Decode, ImageInput, Resize, Task
 from phoneproof.core.presets import PRESETS, preset_input
 from phoneproof.core.tensors import TensorSpec
-from phoneproof.pipeline.search.geometry_table import geometries, geometry_name
+from phoneproof.pipeline.search.geometry_table import filter_of, geometries, geometry_name
 from phoneproof.pipeline.search.search_space import SearchSpace, channel_options, preset_of
 from phoneproof.pipeline.search.values_table import (
     FORMULAS,
@@ -143,3 +145,14 @@ def test_a_first_label_called_background_is_no_class() -> None:
     named = next(one for one in orders if "background" in one.name)
     assert named.labels == (None, "tench", "goldfish")
     assert named.index[:2] == (1, 2)
+
+
+def test_pictures_of_the_inputs_size_are_taken_as_they_are() -> None:
+    around = replace(space(PLAIN), ready=True)
+    first = around.grid()[0]
+    tried = [*around.with_geometries([first]), *around.presets(first), *around.details(first)]
+    assert {geometry_name("classify", one.image) for one in tried} == {"stretched"}
+    assert len({filter_of(one.image) for one in tried}) == 1
+    assert len(around.grid()) == len(space(PLAIN).grid())
+    wild = space(PLAIN)
+    assert len({geometry_name("classify", c.image) for c in wild.with_geometries([first])}) > 5

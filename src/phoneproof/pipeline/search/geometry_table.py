@@ -33,6 +33,9 @@ FILTERS: Final[tuple[Filter, ...]] = (
     "tensorflow.bilinear_half_pixel",
 )
 
+AS_IT_IS: Final = "stretched"
+"""The geometry that leaves a picture of the input's size alone."""
+
 _BLACK: Final = (0, 0, 0)
 
 
@@ -43,7 +46,7 @@ def geometries(task: Task, image: ImageInput) -> tuple[tuple[str, ImageInput], .
     """
     size, method = image.size, filter_of(image)
     found: list[tuple[str, Geometry]] = [
-        ("stretched", (Resize(to="stretch", size=size, filter=method),))
+        (AS_IT_IS, (Resize(to="stretch", size=size, filter=method),))
     ]
     if task != "detect":
         found += _crops(size, method)

@@ -78,6 +78,22 @@ class _Confirmation:
         return likelihood_gain(first, second), score_gain(first, second)
 
 
+def metric_of(task: Task) -> SearchMetric:
+    """Top-1 accuracy, or mAP50 of a detector."""
+    return "top1" if task == "classify" else "map50"
+
+
+def too_few(task: Task, count: int) -> ContractSearch | None:
+    """The outcome where there are not `FEWEST_IMAGES`; null where there are enough."""
+    if count >= FEWEST_IMAGES:
+        return None
+    return ContractSearch(
+        verdict="inconclusive",
+        reason=f"{count} labelled images: at least {FEWEST_IMAGES} are needed",
+        metric=metric_of(task),
+    )
+
+
 def search_contract(
     space: SearchSpace,
     observer: Observes,
@@ -89,17 +105,9 @@ def search_contract(
     """Search, confirm, and say what was found. See `ContractSearch`.
 
     Args:
-        items: labelled images; `observer` knows them by position.
+        items: labelled images, at least `FEWEST_IMAGES`; `observer` knows them by position.
     """
-    metric: SearchMetric = "top1" if space.contract.task == "classify" else "map50"
-    recorded = _recorded(inspection, metric)
-    if len(items) < FEWEST_IMAGES:
-        return ContractSearch(
-            verdict="inconclusive",
-            reason=f"{len(items)} labelled images: at least {FEWEST_IMAGES} are needed",
-            metric=metric,
-            recorded=recorded,
-        )
+    recorded = _recorded(inspection, metric_of(space.contract.task))
     divided = divide(items, budget)
     found = search(space, observer, divided.search, budget)
     look = _Confirmation(space=space, observer=observer, images=divided.held_out)
@@ -153,7 +161,7 @@ def _measured_one(one: Candidate, look: _Confirmation, chance: float) -> _Measur
     given = look.space.given
     surer, gain = look.gains(given, one)
     return _Measured(
-        metric="top1" if look.space.contract.task == "classify" else "map50",
+        metric=metric_of(look.space.contract.task),
         current=look.scored(given),
         proposed=look.scored(one),
         same=one == given,

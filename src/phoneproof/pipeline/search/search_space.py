@@ -12,6 +12,7 @@ from phoneproof.core.contract import Contract, Crop, ImageInput, Pad
 from phoneproof.core.presets import PRESETS, preset_input
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.pipeline.search.geometry_table import (
+    AS_IT_IS,
     FILTERS,
     filter_of,
     geometries,
@@ -36,16 +37,27 @@ class SearchSpace:
 
     tensor: the source's image input, which says what a quantised tensor can hold. orders:
     readings of the classes, the given one first. implied: the preset that follows from the source
-    file; empty where none does.
+    file; empty where none does. ready: the pictures have the input's size already: somebody
+    prepared them for it, so that they are taken as they are and only channels, values and classes
+    are searched. A resize that changes nothing but the sharpness would otherwise win where
+    pictures were compressed again.
     """
 
     contract: Contract
     tensor: TensorSpec
     orders: tuple[LabelOrder, ...]
     implied: str = ""
+    ready: bool = False
 
     @classmethod
-    def of(cls, contract: Contract, inspection: Inspection, used: frozenset[int]) -> SearchSpace:
+    def of(
+        cls,
+        contract: Contract,
+        inspection: Inspection,
+        used: frozenset[int],
+        *,
+        ready: bool = False,
+    ) -> SearchSpace:
         """The space around a contract; `used`: label indices that the images have."""
         orders = label_orders(contract.labels, used=used, read=inspection.labels)
         return cls(
@@ -53,6 +65,7 @@ class SearchSpace:
             tensor=inspection.inputs[0],
             orders=tuple(orders),
             implied=inspection.preset,
+            ready=ready,
         )
 
     @property
@@ -76,8 +89,9 @@ class SearchSpace:
         found: list[Candidate] = []
         for candidate in candidates:
             found.append(candidate)
-            for _, image in geometries(self.contract.task, candidate.image):
-                found.append(with_image(candidate, image))
+            for name, image in geometries(self.contract.task, candidate.image):
+                if not self.ready or name == AS_IT_IS:
+                    found.append(with_image(candidate, image))
         return distinct(found)
 
     def presets(self, like: Candidate) -> tuple[Candidate, ...]:
@@ -92,7 +106,7 @@ class SearchSpace:
                 alpha=own.alpha,
             )
             for name in PRESETS
-            if own.gray is None
+            if own.gray is None and not self.ready
         ]
         return distinct(
             with_image(like, image)
@@ -115,7 +129,7 @@ class SearchSpace:
     def details(self, best: Candidate) -> tuple[Candidate, ...]:
         """Around the best one: filters, small variations of its values, the other channels."""
         image, name = best.image, formula_name(best.image)
-        others = [with_filter(image, method) for method in FILTERS]
+        others = [] if self.ready else [with_filter(image, method) for method in FILTERS]
         others += [with_formula(image, one) for one in formulas(image) if one.like == name]
         others += channel_options(image)
         fitting = (one for one in others if fits_tensor(one, self.tensor))

@@ -11,7 +11,7 @@ import msgspec
 
 from phoneproof.capture.infer import hub_binding
 from phoneproof.core.capture import Inspection
-from phoneproof.core.contract import Contract
+from phoneproof.core.contract import Contract, Size
 from phoneproof.core.dataset import ImageItem, ImageSet
 from phoneproof.core.events import Progress
 from phoneproof.core.json_format import parse, pretty_bytes
@@ -58,29 +58,34 @@ class SearchStep:
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``search.json``: a ContractSearch."""
+        from phoneproof.pipeline.search.outcome import too_few
+
+        items = searchable(self.images, self.contract)
+        result = too_few(self.contract.task, len(items)) or self._searched(items, progress)
+        (output / SEARCH).write_bytes(pretty_bytes(result))
+
+    def _searched(self, items: tuple[ImageItem, ...], progress: Progress) -> ContractSearch:
         from phoneproof.capture.hub import fitted_to_source
         from phoneproof.pipeline.search.outcome import search_contract
         from phoneproof.pipeline.search.search_space import SearchSpace
         from phoneproof.verify.search.observe import Observer
 
         contract, inspection = self.contract, self.inspection
-        items = searchable(self.images, contract)
         size = contract.image.size
         session = self.source.reader().open(self.source.path, size=size, batch=1)
         binding = hub_binding(inspection, contract, size=size, batch=1)
-        space = SearchSpace.of(contract, inspection, used_labels(items))
-        counter = _Counter(progress)
+        ready = have_the_size(items, size)
+        space = SearchSpace.of(contract, inspection, used_labels(items), ready=ready)
         observer = Observer(
             session,
             contract,
             fitted_to_source(binding, session.inputs, session.outputs),
             items,
             space.orders,
-            ran=counter.step,
+            ran=_Counter(progress).step,
         )
         found = search_contract(space, observer, items, inspection=inspection, budget=self.budget)
-        result = msgspec.structs.replace(found, runs=observer.runs)
-        (output / SEARCH).write_bytes(pretty_bytes(result))
+        return msgspec.structs.replace(found, runs=observer.runs)
 
 
 class _Counter:
@@ -102,6 +107,14 @@ def searchable(images: ImageSet, contract: Contract) -> tuple[ImageItem, ...]:
     if contract.task == "detect":
         return tuple(item for item in images.items if item.boxes is not None)
     return ()
+
+
+def have_the_size(items: tuple[ImageItem, ...], size: Size) -> bool:
+    """Whether every picture has the input's size [height, width] as it is stored."""
+    from phoneproof.pixels.image import image_traits
+
+    sizes = (image_traits(item.path) for item in items)
+    return all((one.height, one.width) == size for one in sizes)
 
 
 def used_labels(items: tuple[ImageItem, ...]) -> frozenset[int]:

@@ -97,6 +97,9 @@ contract, however many images show it."""
 
 
 def is_better(likelihood: Interval, score: Interval) -> bool:
-    """Whether a paired gain is beyond doubt: more images right, or surer of as many."""
-    surer = likelihood.lower > LIKELIHOOD_MARGIN and score.value >= 0
+    """Whether a paired gain is beyond doubt: more images right, or surer of somewhat more.
+
+    Likelihood alone is not enough: a blur makes an overconfident model less sure, no more right.
+    """
+    surer = likelihood.lower > LIKELIHOOD_MARGIN and score.value > 0
     return score.lower > 0 or surer
