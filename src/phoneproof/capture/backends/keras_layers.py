@@ -147,9 +147,9 @@ OPERATION_MODULES_3 = frozenset(
     f"keras.src.ops.{name}" for name in ("core", "image", "math", "nn", "numpy")
 )
 _OPERATIONS_A = """
-Abs Absolute Add Amax Amin AveragePool BatchNormalization Cast Clip Concatenate Conv ConvTranspose
+Abs Absolute Add Amax Amin AveragePool Cast Clip Concatenate Conv ConvTranspose
 Cos DepthwiseConv Divide Einsum Elu Exp ExpandDims Flip Gelu GetItem HardSigmoid HardSilu LeakyRelu
-Log Log1p LogSoftmax Logaddexp Matmul Max MaxPool Maximum Mean Min Minimum Mish Multiply
+Log Log1p LogSoftmax Logaddexp Matmul Max MaxPool Maximum Mean Min Minimum Multiply
 """
 _OPERATIONS_N = """
 Negative Pad Power Ravel Reciprocal Relu Relu6 Repeat Reshape Resize Rsqrt Selu SeparableConv
