@@ -75,7 +75,7 @@ def graph_def(body: Callable[[object], object], shape: tuple[int | None, ...]) -
     tensorflow, _ = import_tensorflow()
     with tensorflow.Graph().as_default() as graph:
         body(tensorflow.compat.v1.placeholder(tensorflow.float32, shape, name="image"))
-    return graph.as_graph_def()  # type: ignore[no-any-return]
+    return graph.as_graph_def()
 
 
 def write_graph(path: Path, graph: GraphDef) -> Path:

@@ -99,7 +99,11 @@ def test_h5_of_keras_3_that_keras_cannot_read_back(tmp_path: Path) -> None:
 
 
 def _rewritten(
-    archive: Path, target: Path, change: Callable[[Json], None] | None = None, **members: bytes
+    archive: Path,
+    target: Path,
+    change: Callable[[Json], None] | None = None,
+    *,
+    more: tuple[tuple[str, bytes], ...] = (),
 ) -> Path:
     """A copy with its description changed, or with further members."""
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(target, "w") as new:
@@ -110,7 +114,7 @@ def _rewritten(
                 change(config)
                 content = json.dumps(config).encode()
             new.writestr(name, content)
-        for name, content in members.items():
+        for name, content in more:
             new.writestr(name, content, compress_type=zipfile.ZIP_DEFLATED)
     return target
 
@@ -211,7 +215,7 @@ def test_an_own_layer_is_only_unsupported(archive: Path, tmp_path: Path) -> None
 def test_members_that_do_not_belong(
     archive: Path, name: str, content: bytes, kind: type[Exception], tmp_path: Path
 ) -> None:
-    path = _rewritten(archive, tmp_path / "net.keras", **{name: content})
+    path = _rewritten(archive, tmp_path / "net.keras", more=((name, content),))
     with pytest.raises(kind):
         KerasSource().inspect(path)
     assert [item.name for item in tmp_path.iterdir()] == ["net.keras"]
