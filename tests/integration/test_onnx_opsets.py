@@ -18,6 +18,7 @@ from tests.integration.hub_agreement import Pixels, photographs, worst_relative
 from tests.integration.onnx_models import conv_net, save
 from tests.integration.onnx_opsets import (
     SIDE,
+    Writer,
     detector,
     dynamic_detector,
     newest_spellings,
@@ -88,6 +89,18 @@ def test_weights_listed_among_the_inputs(opset: int, tmp_path: Path) -> None:
     assert len(model.graph.input) > 10
     path = save(model, tmp_path / "net.onnx")
     assert [spec.name for spec in OnnxSource().inspect(path).inputs] == ["x"]
+    assert disagreement(path, (SIDE, SIDE), (1, 3, SIDE, SIDE)) <= HUB_RELATIVE
+
+
+@pytest.mark.parametrize("opset", [9, 13, 22])
+def test_operators_that_the_importer_lacks_are_rewritten(opset: int, tmp_path: Path) -> None:
+    w = Writer(opset)
+    deep = w.add("SpaceToDepth", w.convolution("x", 3, 4), blocksize=2)
+    pooled = w.add("GlobalMaxPool", w.convolution(deep, 16, 6))
+    flat = w.add("Softmax", w.add("Flatten", pooled, axis=1), axis=1)
+    path = save(
+        w.model({flat: [1, 6], deep: [1, 16, 16, 16]}, [1, 3, SIDE, SIDE]), tmp_path / "n.onnx"
+    )
     assert disagreement(path, (SIDE, SIDE), (1, 3, SIDE, SIDE)) <= HUB_RELATIVE
 
 

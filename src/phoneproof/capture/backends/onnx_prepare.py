@@ -12,6 +12,7 @@ import onnx
 import onnxslim
 from onnx import ModelProto, NodeProto, helper, shape_inference
 
+from phoneproof.capture.backends.onnx_missing import replace_missing
 from phoneproof.capture.backends.onnx_opset import as_opset_17, with_definitions
 from phoneproof.capture.backends.onnx_resize import replace_foreign_resizes
 from phoneproof.core.errors import ConversionFailed, PhoneproofError, first_line
@@ -50,6 +51,7 @@ def prepare(model: ModelProto, input_name: str, shape: tuple[int, ...]) -> Model
     _explicit_padding(slim)
     _plain_maxima(slim)
     replace_foreign_resizes(slim)
+    replace_missing(slim)
     _label_nodes(slim.graph.node)
     return slim
 
