@@ -13,9 +13,10 @@ from phoneproof.pipeline.request import BuildRequest
 from phoneproof.pipeline.search.measured import METRIC_NAMES, bounded
 from phoneproof.pipeline.search.search import FEWEST_IMAGES, QUICK
 from phoneproof.pipeline.search.search_space import preset_of
-from phoneproof.pipeline.search.search_step import run_search, searchable
+from phoneproof.pipeline.search.search_step import run_search, searchable, used_labels
 from phoneproof.pipeline.workshop import Workshop
 from phoneproof.verify.evidence import HINTS
+from phoneproof.verify.search.label_orders import label_orders
 
 NO_GAIN: Final = 0.0
 """No other contract may surely win anything."""
@@ -33,11 +34,7 @@ def contract_search(request: BuildRequest, workshop: Workshop) -> ContractSearch
     """
     if request.checks.contract_search == "off" or not isinstance(request.source, FileSource):
         return None
-    if len(searchable(request.images, request.contract)) < FEWEST_IMAGES:
-        return None
-    implied = request.inspection.preset
-    is_implied = preset_of(request.contract.image, implied) == implied
-    if implied and is_implied and any(request.inspection.labels):
+    if len(searchable(request.images, request.contract)) < FEWEST_IMAGES or _is_implied(request):
         return None
     return run_search(
         workshop,
@@ -47,6 +44,17 @@ def contract_search(request: BuildRequest, workshop: Workshop) -> ContractSearch
         request.images,
         budget=QUICK,
     )
+
+
+def _is_implied(request: BuildRequest) -> bool:
+    """Whether the file itself says how it is fed, and where the classes lie is no question."""
+    contract, inspection = request.contract, request.inspection
+    implied = inspection.preset
+    if not implied or preset_of(contract.image, implied) != implied:
+        return False
+    used = used_labels(searchable(request.images, contract))
+    orders = label_orders(contract.labels, used=used, read=inspection.labels)
+    return any(inspection.labels) or len(orders) == 1
 
 
 def search_checks(request: BuildRequest, found: ContractSearch | None) -> tuple[Check, ...]:
