@@ -185,7 +185,6 @@ class TfliteLayer(torch.nn.Module):
             where=self.where,
             inputs=inputs,
             options=self.op.options,
-            outputs=len(self.op.outputs),
             weights=weights,
         )
         results = self._run(call)

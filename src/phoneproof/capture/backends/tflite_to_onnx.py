@@ -25,8 +25,15 @@ def hub_through_onnx(
         ConversionFailed: tf2onnx broke. Otherwise as `hub_from_onnx`.
     """
     model = _to_onnx(data, name)
-    from phoneproof.capture.backends.onnx_to_hub import hub_from_onnx
+    from onnx import TensorProto
 
+    from phoneproof.capture.backends.onnx_to_hub import hub_from_onnx
+    from phoneproof.capture.backends.onnx_widen import dequantise
+
+    # tf2onnx leaves the pairs of integer inputs and outputs standing.
+    dequantise(model)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
     return hub_from_onnx(model, model.graph.input[0].name, shape)
 
 

@@ -116,7 +116,6 @@ class Call:
     where: str
     inputs: tuple[Value | None, ...]
     options: OpOptions
-    outputs: int
     weights: Weights
 
     def value(self, slot: int) -> Value:
