@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 HUB_FILE = "hub.pt2"
 HUB_INFO = "hub.json"
-_CAPTURE_TOOLS = ("torch", "onnx", "onnx2torch", "onnxslim", "tf2onnx", "tf-keras", "numpy")
+_CAPTURE_TOOLS = (
+    *("torch", "onnx", "onnx2torch", "onnxslim", "numpy"),
+    *("tensorflow-cpu", "tf-keras", "keras", "tf2onnx", "ai-edge-litert"),
+)
 _PIXEL_TOOLS = ("numpy", "opencv-python-headless", "pillow")
 
 
@@ -82,7 +85,7 @@ class InspectStep:
     source: FileSource
 
     name = "inspect"
-    tools = ("onnx", "h5py", "torch")
+    tools = ("onnx", "h5py", "torch", "tensorflow-cpu", "ai-edge-litert")
 
     def identity(self) -> object:
         """The source, and its name, which error messages carry."""
