@@ -99,7 +99,9 @@ def request_for(hub: Path, layout: Layout, output: Path) -> ConvertRequest:
             for name in ("boxes", "scores")
         ),
     )
-    return ConvertRequest(source=hub, contract=contract, binding=binding, layout=layout, output=output)
+    return ConvertRequest(
+        source=hub, contract=contract, binding=binding, layout=layout, output=output
+    )
 
 
 @pytest.fixture(scope="module")

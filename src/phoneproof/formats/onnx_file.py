@@ -9,7 +9,7 @@ from typing import Final, cast, get_args
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from onnx.numpy_helper import to_array
 
 from phoneproof.core.binding import DType, Precision

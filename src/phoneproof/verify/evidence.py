@@ -28,7 +28,7 @@ HINTS: Final[dict[CheckName, str]] = {
     "label_order": "every label is one place off: check [contract] labels, above all whether "
     "index 0 is background, and the data set's own class order",
     "contract_search": "another contract explains the labels better: see what it changes, write it "
-    "into [contract], or set [checks] contract_search = \"show\"",
+    'into [contract], or set [checks] contract_search = "show"',
     "size_ratio": "the file is larger than allowed: ask for a smaller precision",
 }
 

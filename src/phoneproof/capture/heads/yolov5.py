@@ -48,13 +48,13 @@ def yolov5(facts: ModelFacts) -> HeadGuess | None:
         found("contract.task", "detect", task),
         found("head.boxes", f"cxcywh, {units}", f"sigmoid and decode are in the graph; {why}"),
         found("head.scores", "activation none", "the graph applies the sigmoid"),
-        found("contract.preset", "ultralytics.detect", "YOLOv5 letterboxes like Ultralytics"),
+        found("contract.preset", "yolov5", "YOLOv5 letterboxes like Ultralytics"),
     )
     return HeadGuess(
         task="detect",
         head=head,
         family="yolov5",
-        preset="ultralytics.detect",
+        preset="yolov5",
         findings=findings,
     )
 

@@ -128,7 +128,7 @@ def _lower(hub: HubModule) -> _Program:
 
 def _portable(lowered: MlirLowered) -> bytes:
     """The module as a StableHLO artifact that later and older TensorFlow releases read."""
-    from litert_converter.mlir import passmanager  # type: ignore[import-untyped]
+    from litert_converter.mlir import passmanager
     from tensorflow.compiler.mlir.stablehlo import stablehlo
 
     with lowered.ctx:

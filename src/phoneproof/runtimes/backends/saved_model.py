@@ -90,7 +90,7 @@ def signature_tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorS
     """
     require_saved_model(path)
     import_tensorflow()
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
     try:
