@@ -113,6 +113,7 @@ def write_config(case: Case, config: Path) -> None:
         task=case.task,
         factory=case.factory,
         overwrite=False,
+        search=False,  # what is known was measured with the family's own pixels
         listener=lambda event: None,
     )
     text = config.read_text()
@@ -121,7 +122,8 @@ def write_config(case: Case, config: Path) -> None:
         targets = rest[rest.index("\n[targets.") :]
         text = f"{before}\n[contract]\n{case.contract}\n{targets}"
     if case.route != "direct":
-        text = text.replace("[targets.android]\n", f'[targets.android]\nroute = "{case.route}"\n')
+        text = text.partition("[targets.android]")[0]
+        text += f'[targets.android]\nroute = "{case.route}"\nprecisions = ["float32"]\n'
     config.write_text(text)
 
 
