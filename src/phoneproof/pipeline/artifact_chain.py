@@ -20,7 +20,7 @@ from phoneproof.pipeline.artifact_steps import (
     PredictStep,
     made_artifact,
 )
-from phoneproof.pipeline.gate import Hub
+from phoneproof.pipeline.gate import Hub, hub_run
 from phoneproof.pipeline.judge_steps import (
     DivergeStep,
     Measured,
@@ -140,7 +140,8 @@ class ArtifactChain:
         )
         if artifact_verdict(judged.checks) != "fail":
             return judged
-        return replace(judged, divergence=self._locate(judged.made, judged.measured))
+        hub = hub_run(self.request, self.hub)
+        return replace(judged, divergence=self.locate(judged.made, judged.checks, hub))
 
     def _first_accepted(self, wanted: ArtifactRequest, parent: MadeArtifact) -> JudgedArtifact:
         """The candidate with the least float32 that is accepted; else the first, refused."""
@@ -178,18 +179,7 @@ class ArtifactChain:
         artifact = made.artifact
         # A repaired file is held to what was asked for, not to what it became.
         limits = self.request.limits_for(artifact.requested)
-        run = predicted(
-            self.workshop,
-            PredictStep(
-                label=artifact.id,
-                format=artifact.format,
-                path=made.path,
-                sha256=artifact.sha256,
-                contract=self.request.contract,
-                binding=artifact.binding,
-                images=self.request.images,
-            ),
-        )
+        run = predicted(self.workshop, self.run_of(made))
         result = self.workshop.cache.result(
             MeasureStep(
                 label=artifact.id,
@@ -211,23 +201,37 @@ class ArtifactChain:
             accepted=accepted(found.checks, limits),
         )
 
-    def _locate(self, made: MadeArtifact, found: Measured) -> Divergence | None:
+    def run_of(self, made: MadeArtifact) -> PredictStep:
+        """The step that runs an artifact over the evaluation images."""
         artifact = made.artifact
-        result = self.workshop.cache.result(
-            DivergeStep(
-                label=artifact.id,
-                hub=self.hub.path,
-                hub_sha256=self.hub.info.sha256,
-                hub_binding=self.hub.binding,
-                format=artifact.format,
-                artifact=made.path,
-                artifact_sha256=artifact.sha256,
-                binding=artifact.binding,
-                contract=self.request.contract,
-                image=worst_image(self.request.images, found.checks),
-            )
+        return PredictStep(
+            label=artifact.id,
+            format=artifact.format,
+            path=made.path,
+            sha256=artifact.sha256,
+            contract=self.request.contract,
+            binding=artifact.binding,
+            images=self.request.images,
         )
-        return divergence(result.folder)
+
+    def locate(
+        self, made: MadeArtifact, checks: tuple[Check, ...], hub: PredictStep
+    ) -> Divergence | None:
+        """The first layer that left the hub program which `hub` runs."""
+        artifact = made.artifact
+        step = DivergeStep(
+            label=artifact.id,
+            hub=hub.path,
+            hub_sha256=hub.sha256,
+            hub_binding=hub.binding,
+            format=artifact.format,
+            artifact=made.path,
+            artifact_sha256=artifact.sha256,
+            binding=artifact.binding,
+            contract=self.request.contract,
+            image=worst_image(self.request.images, checks),
+        )
+        return divergence(self.workshop.cache.result(step).folder)
 
 
 def _attempt(judged: JudgedArtifact) -> Attempt:

@@ -15,16 +15,16 @@ import msgspec
 
 from phoneproof.convert.routes import ROUTES, Link
 from phoneproof.core.check import Check, artifact_verdict
+from phoneproof.core.errors import ConversionFailed, Unsupported
 from phoneproof.core.report import Divergence
-from phoneproof.pipeline.artifact_chain import JudgedArtifact, LinkResult, worst_image
+from phoneproof.pipeline.artifact_chain import JudgedArtifact, LinkResult
 from phoneproof.pipeline.artifact_steps import (
     ConvertStep,
     MadeArtifact,
-    PredictStep,
     made_artifact,
 )
-from phoneproof.pipeline.gate import Hub
-from phoneproof.pipeline.judge_steps import DivergeStep, MeasureStep, divergence, measured
+from phoneproof.pipeline.gate import hub_run
+from phoneproof.pipeline.judge_steps import MeasureStep, measured
 from phoneproof.pipeline.parts import predicted
 from phoneproof.pipeline.reimport_step import ReimportStep
 from phoneproof.pipeline.request import ArtifactRequest
@@ -124,8 +124,10 @@ class ClassicChain:
         """The artifact against its parent, held to float32 limits; nothing gates."""
         chain, request = self.chain, self.chain.request
         child = made[place].result()
-        before = _of_hub(chain, chain.hub) if place == 0 else _of(chain, made[place - 1].result())
-        runs = predicted(chain.workshop, before), predicted(chain.workshop, _of(chain, child))
+        before = (
+            hub_run(request, chain.hub) if place == 0 else chain.run_of(made[place - 1].result())
+        )
+        runs = predicted(chain.workshop, before), predicted(chain.workshop, chain.run_of(child))
         result = chain.workshop.cache.result(
             MeasureStep(
                 label=f"the link to {child.artifact.id}",
@@ -179,7 +181,11 @@ class ClassicChain:
             return None
         # Nothing waits for it: while the SavedModel is made, memory and cores are taken.
         made[-2].result()
-        return self.chain.judge(self.chain.convert(replace(request, route="direct", suffix="")))
+        try:
+            direct = self.chain.convert(replace(request, route="direct", suffix=""))
+        except (ConversionFailed, Unsupported):
+            return None  # nobody ordered this file: what only this route converts is no failure
+        return self.chain.judge(direct)
 
     def _blame(
         self, place: int, judged: JudgedArtifact, made: tuple[Future[MadeArtifact], ...]
@@ -207,49 +213,14 @@ class ClassicChain:
         self, place: int, judged: JudgedArtifact, made: tuple[Future[MadeArtifact], ...]
     ) -> Divergence | None:
         """The first wrong layer, against the last hub program before the link."""
-        chain, artifact = self.chain, judged.made.artifact
+        chain = self.chain
         again = [at for at in range(place) if self.links[at].target == "hub"]
-        before = _of(chain, made[again[-1]].result()) if again else _of_hub(chain, chain.hub)
-        step = DivergeStep(
-            label=artifact.id,
-            hub=before.path,
-            hub_sha256=before.sha256,
-            hub_binding=before.binding,
-            format=artifact.format,
-            artifact=judged.made.path,
-            artifact_sha256=artifact.sha256,
-            binding=artifact.binding,
-            contract=chain.request.contract,
-            image=worst_image(chain.request.images, judged.checks),
+        before = (
+            chain.run_of(made[again[-1]].result()) if again else hub_run(chain.request, chain.hub)
         )
-        return divergence(chain.workshop.cache.result(step).folder)
+        return chain.locate(judged.made, judged.checks, before)
 
 
 def words(edge: str) -> str:
     """``hub-onnx`` as people write it: ``hub -> onnx``."""
     return edge.replace("-", " -> ")
-
-
-def _of(chain: ArtifactChain, made: MadeArtifact) -> PredictStep:
-    artifact = made.artifact
-    return PredictStep(
-        label=artifact.id,
-        format=artifact.format,
-        path=made.path,
-        sha256=artifact.sha256,
-        contract=chain.request.contract,
-        binding=artifact.binding,
-        images=chain.request.images,
-    )
-
-
-def _of_hub(chain: ArtifactChain, hub: Hub) -> PredictStep:
-    return PredictStep(
-        label="hub",
-        format="hub",
-        path=hub.path,
-        sha256=hub.info.sha256,
-        contract=chain.request.contract,
-        binding=hub.binding,
-        images=chain.request.images,
-    )

@@ -47,12 +47,13 @@ class Hub:
 class GateResult:
     """The hub that won (or the last one tried) with its checks, and those that were refused.
 
-    baseline: the run that artifacts are compared with. source: what the source's own outputs
-    reach on the labels.
+    baseline: the run that artifacts are compared with. source_run: the source's own, which is
+    another where the source is quantised. source: what it reaches on the labels.
     """
 
     hub: Hub
     baseline: Path
+    source_run: Path
     checks: tuple[Check, ...]
     passed: bool
     source: tuple[Check, ...] = ()
@@ -118,6 +119,7 @@ def pass_gate(
     return GateResult(
         hub=judged.hub,
         baseline=judged.run if request.inspection.quantised else folder,
+        source_run=folder,
         checks=judged.checks,
         passed=judged.passed,
         source=_on_labels(request, workshop, folder),
@@ -137,7 +139,7 @@ def start_artifact_baseline(
     """The run that artifacts of `hub` are compared with: the source's, or a float program's."""
     if not request.inspection.quantised:
         return baseline
-    return workshop.call(partial(predicted, workshop, _hub_run(request, hub)))
+    return workshop.call(partial(predicted, workshop, hub_run(request, hub)))
 
 
 def _exported(request: BuildRequest, workshop: Workshop, importer: int) -> Hub:
@@ -158,7 +160,8 @@ def _exported(request: BuildRequest, workshop: Workshop, importer: int) -> Hub:
     )
 
 
-def _hub_run(request: BuildRequest, hub: Hub) -> PredictStep:
+def hub_run(request: BuildRequest, hub: Hub) -> PredictStep:
+    """The step that runs a hub over the evaluation images."""
     return PredictStep(
         label="hub",
         format="hub",
@@ -172,15 +175,23 @@ def _hub_run(request: BuildRequest, hub: Hub) -> PredictStep:
 
 def _judge(request: BuildRequest, workshop: Workshop, hub: Hub, baseline: Path) -> _Judged:
     """Run the hub on the evaluation images and compare it with the baseline."""
-    run = predicted(workshop, _hub_run(request, hub))
+    run = predicted(workshop, hub_run(request, hub))
     quantised = request.inspection.quantised
     limits = DEQUANTISED_LIMITS if quantised else request.limits_for("float32")
-    checks = measured(
-        workshop.cache.result(
-            _comparison(request, baseline, run.folder, limits, is_hub=not quantised)
-        ).folder
-    ).checks
+    compared = _comparison(request, baseline, run.folder, limits, is_hub=not quantised)
+    checks = measured(workshop.cache.result(compared).folder).checks
+    if quantised:
+        checks += _label_order(request, workshop, baseline)
     return _Judged(hub=hub, run=run.folder, checks=checks, passed=accepted(checks, limits))
+
+
+def _label_order(request: BuildRequest, workshop: Workshop, baseline: Path) -> tuple[Check, ...]:
+    """Whether the labels are the model's: a matter of the source alone."""
+    if not request.images.labelled:
+        return ()
+    step = _comparison(request, baseline, baseline, request.limits_for("float32"), is_hub=True)
+    checks = measured(workshop.cache.result(step).folder).checks
+    return tuple(check for check in checks if check.name == "label_order")
 
 
 def _comparison(

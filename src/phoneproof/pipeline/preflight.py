@@ -20,6 +20,7 @@ from phoneproof.pipeline.preflight_steps import (
     TILES,
     FactsStep,
     PreflightStep,
+    RecordedMetrics,
     RecordedStep,
     findings,
     recorded,
@@ -84,15 +85,7 @@ def preflight(
     Raises:
         InvalidInput: a picture that cannot be decoded.
     """
-    figures = workshop.cache.result(
-        RecordedStep(
-            recorded=request.inspection.evidence.metrics,
-            baseline=gate.baseline,
-            images=request.images,
-            contract=request.contract,
-        )
-    )
-    known = recorded(figures.folder)
+    known = _recorded(request, workshop, gate)
     if request.production is None:
         return PreflightResult(recorded=known.metrics, hazards=known.hazards)
     step = workshop.cache.result(_step(request, workshop, gate, request.production))
@@ -111,6 +104,19 @@ def preflight(
         tiles=result.tiles,
         page=where,
     )
+
+
+def _recorded(request: BuildRequest, workshop: Workshop, gate: GateResult) -> RecordedMetrics:
+    """The metrics that came with the source beside what it reaches here."""
+    if not request.inspection.evidence.metrics:
+        return RecordedMetrics()
+    step = RecordedStep(
+        recorded=request.inspection.evidence.metrics,
+        baseline=gate.source_run,
+        images=request.images,
+        contract=request.contract,
+    )
+    return recorded(workshop.cache.result(step).folder)
 
 
 def run_preflight(

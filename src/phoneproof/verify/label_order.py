@@ -46,11 +46,12 @@ class Named:
 
 def named_images(rows: Sequence[ClassRow]) -> tuple[Named, ...]:
     """Classified images; none unless every image has a label."""
-    return tuple(
+    named = tuple(
         Named(name=row.name, sha256=row.sha256, found=row.first, label=row.label, note=row.note)
         for row in rows
-        if row.label is not None and all(one.label is not None for one in rows)
+        if row.label is not None
     )
+    return named if len(named) == len(rows) else ()
 
 
 def named_objects(rows: Sequence[DetectionRow]) -> tuple[Named, ...]:

@@ -4,6 +4,7 @@ else."""
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -38,6 +39,8 @@ class LiveModule:
 
     def __init__(self, module: torch.nn.Module, *, size: Size, channels: int, batch: int) -> None:
         self._module = module
+        # Parts of a run come from several threads, and evaluation mode is a state of the module.
+        self._lock = threading.Lock()
         self._image = TensorSpec(name="image", shape=(batch, channels, *size), dtype="float32")
         self._results = self._call(_probe(self._image.shape))
         self.program = self._export()
@@ -105,7 +108,7 @@ class LiveModule:
         if devices := self._other_devices():
             raise self._not_runnable(f"weights on {', '.join(devices)}")
         try:
-            with _evaluating(self._module), torch.inference_mode():
+            with self._lock, _evaluating(self._module), torch.inference_mode():
                 result = self._module(image)
         except RuntimeError as error:  # shapes, devices and dtypes that do not fit
             raise self._not_runnable(first_line(error)) from error
