@@ -110,7 +110,7 @@ def searched(
     given: Contract, items: tuple[ImageItem, ...], budget: Budget = SMALL
 ) -> ContractSearch:
     """A whole search around `given` with the planted session."""
-    if few := too_few("classify", len(items)):
+    if few := too_few("classify", items):
         return few
     about, session = inspection(), PlantedSession()
     used = frozenset(item.label for item in items if item.label is not None)

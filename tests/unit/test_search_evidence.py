@@ -12,12 +12,14 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.search import ContractSearch, Interval, Scored
 from phoneproof.package.report_html import render_report
+from phoneproof.pipeline.capture_steps import BaselineStep, HubStep, InspectStep
 from phoneproof.pipeline.config import load_config
 from phoneproof.pipeline.contract_config import build_contract
 from phoneproof.pipeline.search.contract_check import search_check
 from phoneproof.pipeline.search.measured import holds_assumptions, measured_inference
 from phoneproof.pipeline.search.proposal_lines import proposal_lines
 from phoneproof.pipeline.search.search_space import SearchSpace
+from phoneproof.pipeline.search.search_step import SearchStep
 from tests.unit.inspections import classifier, keras
 from tests.unit.report_samples import accepted_report
 from tests.unit.test_pipeline_init import round_trip, written
@@ -145,3 +147,10 @@ def test_the_report_page_shows_what_was_found() -> None:
         assert text in page
     assert "metrics/&lt;top1&gt;" in page
     assert "Other contracts" not in render_report(accepted_report())
+
+
+def test_the_search_depends_on_every_library_that_runs_a_source() -> None:
+    """A result of another TensorFlow must not be taken from the cache."""
+    assert set(SearchStep.tools) >= {*BaselineStep.tools, *HubStep.tools, "scipy"}
+    assert {"tensorflow-cpu", "tf-keras", "keras", "ai-edge-litert"} <= set(SearchStep.tools)
+    assert {"tensorflow-cpu", "tf-keras", "keras", "ai-edge-litert"} <= set(InspectStep.tools)

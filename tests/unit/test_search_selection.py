@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from phoneproof.core.dataset import ImageItem
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.search import ContractSearch
-from phoneproof.pipeline.search.search import Budget, divide
+from phoneproof.pipeline.search.outcome import too_few
+from phoneproof.pipeline.search.search import FULL, QUICK, Budget, divide
 from tests.unit.planted_search import (
     BACKGROUND_FIRST,
     RIGHT,
-    SMALL,
     WRONG,
     contract,
     pictures,
@@ -72,14 +74,47 @@ def test_the_same_images_in_another_order_give_the_same_result(tmp_path: Path) -
     assert parse(pretty_bytes(first), ContractSearch, what="search") == first
 
 
-def test_nothing_is_confirmed_on_what_was_searched_on(tmp_path: Path) -> None:
-    items = pictures(tmp_path, 50)
-    parts = divide(items, Budget(search=30, held_out=10))
-    assert len(parts.search) == 25
-    assert len(parts.held_out) == 10
-    assert not set(parts.search) & set(parts.held_out)
-    longer = divide(items, SMALL)
-    assert longer.search[:25] == parts.search
+def hashed(count: int) -> tuple[ImageItem, ...]:
+    """Items that have a content hash and no picture."""
+    names = [f"{number}.png" for number in range(count)]
+    return tuple(
+        ImageItem(name=name, path=Path(name), sha256=hashlib.sha256(name.encode()).hexdigest())
+        for name in names
+    )
+
+
+def test_no_budget_confirms_on_what_another_one_chose_on() -> None:
+    items = hashed(600)
+    full, quick = divide(items, FULL), divide(items, QUICK)
+    small = divide(items, Budget(search=30, held_out=10))
+    assert [len(one.search) for one in (full, quick, small)] == [96, 64, 30]
+    assert [len(one.held_out) for one in (full, quick, small)] == [256, 128, 10]
+    chosen_on = {i for one in (full, quick, small) for i in one.search}
+    confirmed_on = {i for one in (full, quick, small) for i in one.held_out}
+    assert not chosen_on & confirmed_on
+
+
+def test_an_image_stays_on_its_side_when_others_come_or_go() -> None:
+    everything = Budget(search=10_000, held_out=10_000)
+    items = hashed(600)
+    whole = divide(items, everything)
+    assert len(whole.search) + len(whole.held_out) == 600
+    assert 250 < len(whole.search) < 350
+    searched_on = {items[i].sha256 for i in whole.search}
+    for part in (items[::3], items[100:]):
+        assert {part[i].sha256 for i in divide(part, everything).search} <= searched_on
+
+
+def test_a_lopsided_division_decides_nothing() -> None:
+    items = hashed(600)
+    whole = divide(items, Budget(search=600, held_out=600))
+    lopsided = tuple(items[i] for i in (*whole.search[:30], *whole.held_out[:6]))
+    found = too_few("classify", lopsided)
+    assert found is not None
+    assert (found.verdict, found.current) == ("inconclusive", None)
+    assert "30 fell to the search and 6 to its confirmation" in found.reason
+    enough = tuple(items[i] for i in (*whole.search[:30], *whole.held_out[:7]))
+    assert too_few("classify", enough) is None
 
 
 def test_every_alternative_that_was_tried_is_listed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 HUB_FILE = "hub.pt2"
 HUB_INFO = "hub.json"
-_CAPTURE_TOOLS = (
+CAPTURE_TOOLS: Final = (
     *("torch", "onnx", "onnx2torch", "onnxslim", "numpy"),
     *("tensorflow-cpu", "tf-keras", "keras", "tf2onnx", "ai-edge-litert"),
 )
-_PIXEL_TOOLS = ("numpy", "opencv-python-headless", "pillow")
+PIXEL_TOOLS: Final = ("numpy", "opencv-python-headless", "pillow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class InspectStep:
     source: FileSource
 
     name = "inspect"
-    tools = ("onnx", "h5py", "torch", "tensorflow-cpu", "ai-edge-litert")
+    tools = ("onnx", "h5py", "torch", "tensorflow-cpu", "tf-keras", "keras", "ai-edge-litert")
 
     def identity(self) -> object:
         """The source, and its name, which error messages carry."""
@@ -126,7 +126,7 @@ class HubStep:
     size: Size
     batch: int
 
-    tools = _CAPTURE_TOOLS
+    tools = CAPTURE_TOOLS
 
     @property
     def name(self) -> str:
@@ -198,7 +198,7 @@ class BaselineStep:
     keeps_outputs: bool = True
 
     name = "baseline"
-    tools = (*_CAPTURE_TOOLS, *_PIXEL_TOOLS, "onnxruntime")
+    tools = (*CAPTURE_TOOLS, *PIXEL_TOOLS, "onnxruntime")
 
     def identity(self) -> object:
         """The source, what the images are and how they are read; not their labels."""

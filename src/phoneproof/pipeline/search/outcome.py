@@ -22,7 +22,9 @@ from phoneproof.core.search import (
     Tried,
 )
 from phoneproof.pipeline.search.search import (
+    FEWEST_HELD_OUT,
     FEWEST_IMAGES,
+    FULL,
     Budget,
     Found,
     Observes,
@@ -83,15 +85,23 @@ def metric_of(task: Task) -> SearchMetric:
     return "top1" if task == "classify" else "map50"
 
 
-def too_few(task: Task, count: int) -> ContractSearch | None:
-    """The outcome where there are not `FEWEST_IMAGES`; null where there are enough."""
-    if count >= FEWEST_IMAGES:
+def too_few(task: Task, items: Sequence[ImageItem]) -> ContractSearch | None:
+    """The outcome where there are not enough labelled images; null where there are.
+
+    Needed are `FEWEST_IMAGES`, and `FEWEST_HELD_OUT` of them on either side of the division.
+    """
+    divided = divide(items, FULL)
+    fewest = min(len(divided.search), len(divided.held_out))
+    if len(items) < FEWEST_IMAGES:
+        reason = f"{len(items)} labelled images: at least {FEWEST_IMAGES} are needed"
+    elif fewest < FEWEST_HELD_OUT:
+        reason = (
+            f"{len(items)} labelled images, of which {len(divided.search)} fell to the search and "
+            f"{len(divided.held_out)} to its confirmation: more are needed"
+        )
+    else:
         return None
-    return ContractSearch(
-        verdict="inconclusive",
-        reason=f"{count} labelled images: at least {FEWEST_IMAGES} are needed",
-        metric=metric_of(task),
-    )
+    return ContractSearch(verdict="inconclusive", reason=reason, metric=metric_of(task))
 
 
 def search_contract(
@@ -105,7 +115,7 @@ def search_contract(
     """Search, confirm, and say what was found. See `ContractSearch`.
 
     Args:
-        items: labelled images, at least `FEWEST_IMAGES`; `observer` knows them by position.
+        items: labelled images, not `too_few`; `observer` knows them by position.
     """
     recorded = _recorded(inspection, metric_of(space.contract.task))
     divided = divide(items, budget)

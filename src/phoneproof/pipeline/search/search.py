@@ -29,7 +29,11 @@ from phoneproof.verify.search.observe import Candidate, Observed
 _SALT: Final = b"phoneproof.search/1\0"
 
 FEWEST_IMAGES: Final = 20
-"""Half of them are held out, and with ten pairs a difference of 40 points is just seen."""
+"""About half of them are held out, and with ten pairs a difference of 40 points is just seen."""
+
+FEWEST_HELD_OUT: Final = 7
+"""Of 20 images the draw leaves fewer than this to one side once in nine times. With seven pairs an
+alternative has to win four to be seen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,13 +102,22 @@ class Divided:
 
 
 def divide(items: Sequence[ImageItem], budget: Budget) -> Divided:
-    """Images in an order that only their contents decide: at most half of them to search on."""
+    """Images to search on and images to confirm on, in an order that only their contents decide.
+
+    To which side an image belongs depends on nothing but its content: what one search chose on is
+    never what another one, of any budget or among more images, confirms on.
+    """
     keys = {
         i: hashlib.sha256(_SALT + item.sha256.encode()).digest() for i, item in enumerate(items)
     }
+    # The order is decided by the first bytes, the side by the last bit.
     order = sorted(keys, key=keys.__getitem__)
-    cut = min(budget.search, len(order) // 2)
-    return Divided(search=tuple(order[:cut]), held_out=tuple(order[cut : cut + budget.held_out]))
+    sides: tuple[list[int], list[int]] = ([], [])
+    for i in order:
+        sides[keys[i][-1] & 1].append(i)
+    return Divided(
+        search=tuple(sides[0][: budget.search]), held_out=tuple(sides[1][: budget.held_out])
+    )
 
 
 def search(space: SearchSpace, observer: Observes, images: Sequence[int], budget: Budget) -> Found:

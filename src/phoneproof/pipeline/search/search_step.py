@@ -16,7 +16,7 @@ from phoneproof.core.dataset import ImageItem, ImageSet
 from phoneproof.core.events import Progress
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.search import ContractSearch
-from phoneproof.pipeline.capture_steps import FileSource
+from phoneproof.pipeline.capture_steps import CAPTURE_TOOLS, PIXEL_TOOLS, FileSource
 from phoneproof.pipeline.search.search import FULL, Budget
 from phoneproof.pipeline.workshop import Workshop
 
@@ -35,15 +35,7 @@ class SearchStep:
     budget: Budget = FULL
 
     name = STEP_NAME
-    tools = (
-        "numpy",
-        "onnxruntime",
-        "opencv-python-headless",
-        "pillow",
-        "scipy",
-        "tf-keras",
-        "torch",
-    )
+    tools = (*CAPTURE_TOOLS, *PIXEL_TOOLS, "onnxruntime", "scipy")
 
     def identity(self) -> object:
         """The source, the contract, the images with their labels, and how many are looked at."""
@@ -61,7 +53,7 @@ class SearchStep:
         from phoneproof.pipeline.search.outcome import too_few
 
         items = searchable(self.images, self.contract)
-        result = too_few(self.contract.task, len(items)) or self._searched(items, progress)
+        result = too_few(self.contract.task, items) or self._searched(items, progress)
         (output / SEARCH).write_bytes(pretty_bytes(result))
 
     def _searched(self, items: tuple[ImageItem, ...], progress: Progress) -> ContractSearch:
