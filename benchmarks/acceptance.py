@@ -174,7 +174,10 @@ def hub_difference(report: Report) -> str:
 def lost_words(lost: RefusedImporter) -> str:
     """An importer that lost, with its measured difference or its error."""
     values = [c.value for c in lost.checks if c.name == "hub_equivalence" and c.value is not None]
-    return f"{lost.importer}: {max(values):.1e}" if values else f"{lost.importer}: {lost.reason}"
+    if values:
+        return f"{lost.importer}: {max(values):.1e}"
+    failed = [f"{c.name} {c.value:.3g}" for c in lost.checks if c.verdict == "fail" and c.value]
+    return f"{lost.importer}: {lost.reason or ', '.join(failed)}"
 
 
 def reasons(report: Report) -> str:

@@ -71,13 +71,13 @@ class _Bench:
                 accepted=good,
             )
 
-        def locate(_: ArtifactChain, made: MadeArtifact, measured: Measured) -> Divergence:
+        def locate(_: ArtifactChain, made: MadeArtifact, checks: tuple[Check, ...]) -> Divergence:
             self.located.append(made.artifact.sha256)
             return FOUND
 
         monkeypatch.setattr(ArtifactChain, "_optimize", optimize)
         monkeypatch.setattr(ArtifactChain, "judge", judge)
-        monkeypatch.setattr(ArtifactChain, "_locate", locate)
+        monkeypatch.setattr(ArtifactChain, "locate", locate)
 
     def finish(self) -> JudgedArtifact:
         parent: Future[MadeArtifact] = Future()

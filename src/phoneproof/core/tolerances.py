@@ -27,10 +27,13 @@ HUB_RELATIVE: Final = 1e-4
 magnitude."""
 
 DEQUANTISED_SNR_DB: Final = 6.0
-DEQUANTISED_AGREEMENT: Final = 0.8
+DEQUANTISED_TOP1: Final = 0.8
+DEQUANTISED_BOXES: Final = 0.5
+DEQUANTISED_LOST: Final = 0.2
 """The capture gate of a quantised source: its float program never gives the integers' outputs, but
-rounding stays below half of the signal, and four of five results are the same; a wrong layer leaves
-neither."""
+rounding stays below half of the signal, four of five images keep their class, and four of five
+clear detections stay. Boxes beside the threshold flicker by the dozen in 8 bits (a quarter of all
+that yolov8n shows), so only half of all boxes must agree. A wrong layer leaves none of this."""
 
 DEQUANTISED_BOX_PIXELS: Final = 16.0
 """A box in 8 bits over 640 pixels moves in steps of 2.5; a corner goes through several layers of
@@ -49,6 +52,12 @@ SCORE_SHIFT: Final = 0.02
 LOST_SHARE: Final = 0.02
 SMALL_RECALL_DROP: Final = 0.02
 """Margins M: the loss a user accepts by default."""
+
+CONTRACT_GAIN: Final = 0.02
+"""Top-1 or mAP50 that another contract must surely win before a build refuses the one it was
+given. A wrong channel order costs 3 points and more, a wrong scale tens; filters and crops that
+all work lie within 2 points of each other, and between two equally good contracts a bound above
+zero is a matter of luck once in forty builds, a bound above this once in a hundred."""
 
 LOST_CLEARANCE: Final = 0.1
 """A detection is lost only if its baseline score was this far above the app's threshold: scores

@@ -140,8 +140,7 @@ class ArtifactChain:
         )
         if artifact_verdict(judged.checks) != "fail":
             return judged
-        hub = hub_run(self.request, self.hub)
-        return replace(judged, divergence=self.locate(judged.made, judged.checks, hub))
+        return replace(judged, divergence=self.locate(judged.made, judged.checks))
 
     def _first_accepted(self, wanted: ArtifactRequest, parent: MadeArtifact) -> JudgedArtifact:
         """The candidate with the least float32 that is accepted; else the first, refused."""
@@ -215,10 +214,11 @@ class ArtifactChain:
         )
 
     def locate(
-        self, made: MadeArtifact, checks: tuple[Check, ...], hub: PredictStep
+        self, made: MadeArtifact, checks: tuple[Check, ...], hub: PredictStep | None = None
     ) -> Divergence | None:
-        """The first layer that left the hub program which `hub` runs."""
+        """The first layer that left the hub program which `hub` runs (null: the captured one)."""
         artifact = made.artifact
+        hub = hub or hub_run(self.request, self.hub)
         step = DivergeStep(
             label=artifact.id,
             hub=hub.path,

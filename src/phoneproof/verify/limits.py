@@ -78,11 +78,11 @@ QUANTIZED_LIMITS = Limits()
 
 DEQUANTISED_LIMITS = Limits(
     snr_db=tolerances.DEQUANTISED_SNR_DB,
-    top1_agreement=tolerances.DEQUANTISED_AGREEMENT,
-    box_agreement=tolerances.DEQUANTISED_AGREEMENT,
+    top1_agreement=tolerances.DEQUANTISED_TOP1,
+    box_agreement=tolerances.DEQUANTISED_BOXES,
     box_pixels=tolerances.DEQUANTISED_BOX_PIXELS,
     score_shift=None,
-    lost_share=None,
+    lost_share=tolerances.DEQUANTISED_LOST,
 )
 """The hub of a quantised source against the source itself: the float program may find more."""
 
