@@ -113,7 +113,7 @@ def write_config(case: Case, config: Path) -> None:
         task=case.task,
         factory=case.factory,
         overwrite=False,
-        search=False,  # what is known was measured with the family's own pixels
+        search=not case.contract,  # what the user knows needs no search
         listener=lambda event: None,
     )
     text = config.read_text()

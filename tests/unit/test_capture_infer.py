@@ -6,10 +6,12 @@ import msgspec
 import pytest
 
 from phoneproof.capture.infer import CERTAINTIES, Inference, hub_binding, infer_contract
+from phoneproof.core.binding import Quant
 from phoneproof.core.capture import Evidence, Inspection
 from phoneproof.core.contract import Resize
 from phoneproof.core.errors import ConfigError, Unsupported
 from phoneproof.core.presets import preset_decode, preset_input
+from phoneproof.core.tensors import TensorSpec
 from tests.unit.inspections import classifier, keras, pairs, spec, unknown, yolox
 
 
@@ -29,6 +31,37 @@ SOURCES = [
     pairs(100, 21, (300, 300)),
     unknown(1, 14, 96, 96),
 ]
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero", "lowest", "highest"),
+    [
+        (1 / 128, 0, -1.0, 1.0),
+        (1 / 255, -128, 0.0, 1.0),
+        (1.0, -128, 0.0, 255.0),
+        (0.02, -10, -2.36, 2.74),
+    ],
+)
+def test_a_quantised_input_says_what_its_integers_stand_for(
+    scale: float, zero: int, lowest: float, highest: float
+) -> None:
+    quantised = TensorSpec(
+        name="x", shape=(1, 3, 64, 64), dtype="int8", quant=Quant(scale=scale, zero_point=zero)
+    )
+    inspection = msgspec.structs.replace(yolox(), inputs=(quantised,), quantised=True)
+    image = infer(inspection).contract.image
+    ends = [(pixel * image.scale - image.mean[0]) / image.std[0] for pixel in (0, 255)]
+    assert ends == pytest.approx([lowest, highest], abs=0.01)
+    assert image.geometry == preset_input("yolox", (64, 64)).geometry
+    assert image.channels == "bgr"
+
+
+def test_a_preset_that_fits_the_integers_stays() -> None:
+    quantised = TensorSpec(
+        name="x", shape=(1, 224, 224, 3), dtype="uint8", quant=Quant(scale=1 / 128, zero_point=128)
+    )
+    inspection = msgspec.structs.replace(keras(1001), inputs=(quantised,), quantised=True)
+    assert infer(inspection).preset == "slim.inception"
 
 
 @pytest.mark.parametrize("inspection", SOURCES)

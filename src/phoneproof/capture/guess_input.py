@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
+from phoneproof.capture.input_range import Range, common_range, fits, input_range
 from phoneproof.capture.ultraface import (
     ULTRAFACE_DECODE,
     ULTRAFACE_MEAN,
@@ -88,6 +91,33 @@ def guess_input(
     """
     if preset:
         return _preset(preset, size, "read", "chosen by you")
+    guess = _guess(inspection, task=task, classes=classes, size=size)
+    found = input_range(inspection.inputs[0])
+    if found is None or fits(guess.image, found):
+        return guess
+    return _ranged(guess, common_range(found))
+
+
+def _ranged(guess: InputGuess, values: Range) -> InputGuess:
+    """The same geometry, with values from end to end of what the input's integers stand for."""
+    lowest, highest = values
+    count = guess.image.channel_count
+    image = msgspec.structs.replace(
+        guess.image,
+        scale=(highest - lowest) / 255,
+        mean=(-lowest,) * count,
+        std=(1.0,) * count,
+    )
+    reason = (
+        f"the integers of the quantised input stand for {lowest:.4g} to {highest:.4g}; the rest: "
+        f"{guess.reason}"
+    )
+    return InputGuess(
+        preset="", image=image, decode=guess.decode, certainty=guess.certainty, reason=reason
+    )
+
+
+def _guess(inspection: Inspection, *, task: Task, classes: int | None, size: Size) -> InputGuess:
     if inspection.channels == 1:
         return _gray(size)
     if inspection.channels != 3:
@@ -109,7 +139,7 @@ def guess_input(
 
 def _classifier(inspection: Inspection, classes: int | None, size: Size) -> InputGuess:
     name = f"{inspection.evidence.family} {inspection.evidence.framework}".lower()
-    is_keras = inspection.format == "keras_h5"
+    is_keras = inspection.format in ("keras_h5", "keras")
     if classes == 1001:
         reason = "1001 classes and an input in [-1, 1] are the habit of TensorFlow-slim"
         return _preset("slim.inception", size, "assumed", reason)
