@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from phoneproof.capture.backends.torch_files.exported_source import TorchExportSource
+from phoneproof.capture.backends.torch_files.script_archive import safe_script
 from phoneproof.capture.backends.torch_files.script_source import TorchScriptSource
 from phoneproof.capture.base import Source
 from phoneproof.capture.sources import find_source
@@ -307,6 +308,70 @@ def test_code_that_reaches_outside_is_refused(line: str, word: str, tmp_path: Pa
     with_code(path, lambda text: text + line.replace("MARKER", str(marker)))
     assert word in str(refused(path, PhoneproofError))
     assert not marker.exists()
+
+
+class Writes(nn.Module):
+    def __init__(self, marker: str) -> None:
+        super().__init__()
+        self.marker = marker
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch.save(x, self.marker)
+        return x.mean((2, 3))
+
+
+@pytest.mark.parametrize("ending", [".PY", ".Py", ".py "])
+def test_code_under_a_name_that_only_torch_finds_is_never_run(ending: str, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    path = scripted(tmp_path / "net.pt", Writes(str(marker)))
+    with zipfile.ZipFile(path) as archive:
+        entries = [(info.filename, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries:
+            archive.writestr(f"{name[:-3]}{ending}" if name.endswith(".py") else name, data)
+    assert "never writes" in refused(path).found
+    assert not marker.exists()
+    if ending != ".py ":  # the control: torch itself finds the code and runs it
+        torch.jit.load(path)(torch.zeros(1, 3, 8, 8))  # type: ignore[no-untyped-call]
+        assert marker.exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+@pytest.mark.parametrize(
+    ("extra", "word"),
+    [
+        ("net/CODE/__torch__.py", "alike"),
+        ("net/code/__torch__.py", "same name"),
+        ("net/model.json", "never writes"),
+        ("net/code/../version", "never writes"),
+        ("other/code/b.py", "more than one folder"),
+    ],
+)
+def test_entries_that_torch_does_not_write(extra: str, word: str, tmp_path: Path) -> None:
+    path = scripted(tmp_path / "net.pt", Empty())
+    TorchScriptSource().inspect(scripted(tmp_path / "fine.pt", seeded()))
+    with zipfile.ZipFile(path) as archive:
+        assert "net/code/__torch__/tests/integration/test_torch_programs.py" in archive.namelist()
+    with zipfile.ZipFile(path, "a") as archive:
+        twin = "__torch__/tests/integration/test_torch_programs"
+        archive.writestr(extra.replace("__torch__", twin), b"# nothing")
+    assert word in refused(path).found
+
+
+@pytest.mark.filterwarnings("ignore:Lite Interpreter is deprecated:DeprecationWarning")
+def test_what_torch_writes_beside_the_program_is_left_out(tmp_path: Path) -> None:
+    net = seeded()
+    traced = torch.jit.trace(net, IMAGE)  # type: ignore[no-untyped-call]
+    torch.jit.save(traced, tmp_path / "net.pt", _extra_files={"config.txt": b"a"})
+    data = torch.jit.script(net)._save_to_buffer_for_lite_interpreter()  # type: ignore[no-untyped-call]
+    (tmp_path / "lite.pt").write_bytes(data)
+    for name in ("net.pt", "lite.pt"):
+        path = tmp_path / name
+        assert find_source(path)[0] == "torchscript"
+        assert max(agreement(TorchScriptSource(), path, net, (1, 3, 40, 56), (40, 56))) < 1e-5
+        with zipfile.ZipFile(io.BytesIO(safe_script(path))) as archive:
+            inner = {entry.partition("/")[2].partition("/")[0] for entry in archive.namelist()}
+        assert inner <= {"code", "data", "data.pkl", "constants.pkl", "version", "byteorder"}
 
 
 @pytest.mark.parametrize("entry", ["data.pkl", "constants.pkl", ".debug_pkl"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from phoneproof.capture.backends.torch_files.program_session import (
     outputs_of,
     with_open_shapes,
 )
-from phoneproof.capture.backends.torch_files.script_scan import is_script, scan_script
+from phoneproof.capture.backends.torch_files.script_archive import is_script, safe_script
 from phoneproof.capture.base import HubExport
 from phoneproof.core.artifact import file_sha256
 from phoneproof.core.capture import Evidence, Inspection
@@ -93,11 +94,11 @@ class TorchScriptSource:
 
 
 def _load(path: Path) -> torch.jit.ScriptModule:
-    scan_script(path)
+    data = io.BytesIO(safe_script(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.jit says that it is old
-            module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            module = torch.jit.load(data, map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:  # torch raises RuntimeError and others for damaged archives
         raise InvalidInput(
             f"{path.name} cannot be loaded as TorchScript",
