@@ -11,6 +11,7 @@ from phoneproof.capture.infer import infer_contract
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.search import ContractSearch, Interval, Scored
+from phoneproof.core.tolerances import CONTRACT_GAIN
 from phoneproof.package.report_html import render_report
 from phoneproof.pipeline.capture_steps import BaselineStep, HubStep, InspectStep
 from phoneproof.pipeline.config import load_config
@@ -32,7 +33,7 @@ def scored(value: float, what: str = "RGB, -1..1") -> Scored:
     return Scored(what=what, n=200, score=score, likelihood=-value)
 
 
-def better(proposal: Contract | None, *, lower: float = 0.02) -> ContractSearch:
+def better(proposal: Contract | None, *, lower: float = 0.03) -> ContractSearch:
     return ContractSearch(
         verdict="better_found",
         reason="r",
@@ -126,9 +127,10 @@ def test_a_better_contract_fails_the_check_and_says_what_it_is() -> None:
 
 def test_what_is_only_surer_or_equal_does_not_fail_the_check() -> None:
     given = infer_contract(classifier(1001), name="m").contract
-    surer = search_check(better(given, lower=-0.01), given, IMAGES, gating=True)
-    assert surer.verdict == "pass"
-    assert "BGR" in surer.hint
+    for lower in (-0.01, 0.01, CONTRACT_GAIN):
+        surer = search_check(better(given, lower=lower), given, IMAGES, gating=True)
+        assert surer.verdict == "pass"
+        assert "BGR" in surer.hint
     same = ContractSearch(
         verdict="confirmed", reason="r", metric="top1", held_out=200, current=scored(0.9)
     )

@@ -13,7 +13,7 @@ SearchStage = Literal["values", "geometry", "details"]
 
 
 class Interval(SchemaType, frozen=True, kw_only=True):
-    """A figure with its one-sided 95 % lower and upper bounds."""
+    """A figure with its lower and upper bounds, one-sided; 95 % each where nothing else is said."""
 
     value: float
     lower: float
@@ -55,8 +55,9 @@ class ContractSearch(SchemaType, frozen=True, kw_only=True):
     reason: the verdict in a sentence. searched, held_out: numbers of images. runs: of the model.
     current, proposed: on the held-out images. proposal: the better contract; preset: its preset.
     differs: what the proposal changes. gain: of the score, paired over the held-out images;
-    likelihood_gain: of the mean log-likelihood. equal: alternatives that explain the labels as
-    well as the best one; behind: runners-up that are surely worse, both on the held-out images.
+    likelihood_gain: of the mean log-likelihood. confidence: of each bound of these two; more than
+    95 % because several comparisons share the images. equal: alternatives that explain the labels
+    as well as the best one; behind: runners-up that are surely worse, both on the held-out images.
     recorded: (name, value) of the same figure in the source file; fits:
     alternatives in whose interval it lies. notes: what could not be decided.
     """
@@ -74,6 +75,7 @@ class ContractSearch(SchemaType, frozen=True, kw_only=True):
     differs: tuple[str, ...] = ()
     gain: Interval | None = None
     likelihood_gain: Interval | None = None
+    confidence: float = 0.95
     equal: tuple[Scored, ...] = ()
     behind: tuple[Scored, ...] = ()
     tried: tuple[Tried, ...] = ()

@@ -55,9 +55,9 @@ SMALL_RECALL_DROP: Final = 0.02
 
 CONTRACT_GAIN: Final = 0.02
 """Top-1 or mAP50 that another contract must surely win before a build refuses the one it was
-given. A wrong channel order costs 3 points and more, a wrong scale tens; filters and crops that
-all work lie within 2 points of each other, and between two equally good contracts a bound above
-zero is a matter of luck once in forty builds, a bound above this once in a hundred."""
+given: what wins less is worth a proposal, not a refusal. Wrong channels or classes cost 3 points
+on some models and tens on most. Of two equally good contracts, one seems to win more than this for
+sure in less than one build of a hundred."""
 
 LOST_CLEARANCE: Final = 0.1
 """A detection is lost only if its baseline score was this far above the app's threshold: scores

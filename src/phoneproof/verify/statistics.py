@@ -50,11 +50,12 @@ def margin_verdict(loss: float, lower: float, upper: float, margin: float) -> Ve
     return "pass" if upper <= margin else "undecided"
 
 
-def tango(lost: int, gained: int, n: int) -> Estimate:
+def tango(lost: int, gained: int, n: int, *, confidence: float = CONFIDENCE) -> Estimate:
     """Difference of two paired proportions, (lost - gained) / n, with Tango's score interval.
 
     Args:
         lost: pairs right only before. gained: pairs right only after. n: all pairs.
+        confidence: of each bound.
 
     Source: T. Tango, "Equivalence test and confidence interval for the difference in
     proportions for the paired-sample design", Statistics in Medicine 17 (1998), 891-908.
@@ -62,9 +63,10 @@ def tango(lost: int, gained: int, n: int) -> Estimate:
     if n < 1 or min(lost, gained) < 0 or lost + gained > n:
         raise ValueError(f"not a paired table: lost {lost}, gained {gained}, n {n}")
     value = (lost - gained) / n
+    z = float(ndtri(confidence))
 
     def excess(difference: float, sign: float) -> float:
-        return tango_score(lost, gained, n, difference) - sign * Z
+        return tango_score(lost, gained, n, difference) - sign * z
 
     # The statistic falls from +inf at -1 to -inf at 1, so each bound is a bracketed root.
     edge = 1.0 - 1e-12
@@ -74,17 +76,17 @@ def tango(lost: int, gained: int, n: int) -> Estimate:
         value=value,
         lower=lower,
         upper=upper,
-        needed=lambda margin: _n_needed_tango(lost, gained, n, margin),
+        needed=lambda margin: _n_needed_tango(lost, gained, n, margin, z),
     )
 
 
-def _n_needed_tango(lost: int, gained: int, n: int, margin: float) -> int | None:
+def _n_needed_tango(lost: int, gained: int, n: int, margin: float, z: float) -> int | None:
     """Pairs at which Tango's bound meets the margin when both shares stay as they are.
 
     With shares held, the statistic grows with the square root of the number of pairs.
     """
     score = tango_score(lost, gained, n, margin)
-    return math.ceil(n * (Z / score) ** 2) if score else None
+    return math.ceil(n * (z / score) ** 2) if score else None
 
 
 def tango_score(lost: int, gained: int, n: int, difference: float) -> float:
@@ -165,8 +167,10 @@ def bootstrap_weights(n: int, *, replicates: int = REPLICATES, seed: int = SEED)
     return np.ascontiguousarray(counts.T, dtype=np.float64)
 
 
-def percentile_bounds(replicates: Float64, n: int) -> tuple[float, float]:
-    """One-sided 95 % bounds from bootstrap replicates of a statistic over n images.
+def percentile_bounds(
+    replicates: Float64, n: int, *, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """One-sided bounds, 95 % each, from bootstrap replicates of a statistic over n images.
 
     The percentiles are expanded for small n, where the plain bootstrap is too narrow: T. C.
     Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69
@@ -174,20 +178,23 @@ def percentile_bounds(replicates: Float64, n: int) -> tuple[float, float]:
     """
     if n < 2 or not np.isfinite(replicates).all():
         return -math.inf, math.inf
-    tail = float(ndtr(-math.sqrt(n / (n - 1)) * stdtrit(n - 1, CONFIDENCE)))
+    tail = float(ndtr(-math.sqrt(n / (n - 1)) * stdtrit(n - 1, confidence)))
     lower, upper = np.quantile(replicates, [tail, 1.0 - tail])
     return float(lower), float(upper)
 
 
-def bootstrap_estimate(value: float, replicates: Float64, n: int) -> Estimate:
-    """A statistic over n images with bounds from its bootstrap replicates."""
-    lower, upper = percentile_bounds(replicates, n)
+def bootstrap_estimate(
+    value: float, replicates: Float64, n: int, *, confidence: float = CONFIDENCE
+) -> Estimate:
+    """A statistic over n images with bounds, `confidence` each, from its bootstrap replicates."""
+    lower, upper = percentile_bounds(replicates, n, confidence=confidence)
+    z = float(ndtri(confidence))
     variance = float(np.var(replicates)) * n
 
     def needed(margin: float) -> int | None:
         if value == margin or not math.isfinite(variance):
             return None
-        return max(1, math.ceil(Z**2 * variance / (margin - value) ** 2))
+        return max(1, math.ceil(z**2 * variance / (margin - value) ** 2))
 
     return Estimate(value=value, lower=lower, upper=upper, needed=needed)
 

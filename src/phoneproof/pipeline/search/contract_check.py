@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from phoneproof.core.check import Check
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.search import ContractSearch, Interval
+from phoneproof.core.tolerances import CONTRACT_GAIN
 from phoneproof.pipeline.capture_steps import FileSource
 from phoneproof.pipeline.request import BuildRequest
 from phoneproof.pipeline.search.measured import METRIC_NAMES, bounded
@@ -17,9 +16,6 @@ from phoneproof.pipeline.search.search_step import run_search, searchable, used_
 from phoneproof.pipeline.workshop import Workshop
 from phoneproof.verify.evidence import HINTS
 from phoneproof.verify.search.label_orders import label_orders
-
-NO_GAIN: Final = 0.0
-"""No other contract may surely win anything."""
 
 
 def contract_search(request: BuildRequest, workshop: Workshop) -> ContractSearch | None:
@@ -60,8 +56,9 @@ def _is_implied(request: BuildRequest) -> bool:
 def search_checks(request: BuildRequest, found: ContractSearch | None) -> tuple[Check, ...]:
     """The check ``contract_search`` for the capture gate; none where nothing was measured.
 
-    It fails where another contract surely gets more of the held-out images right, and gates
-    unless ``[checks] contract_search = "show"``.
+    It fails where another contract surely wins more than `CONTRACT_GAIN` on the held-out images:
+    no build is to be refused because two contracts are equally good. It gates unless
+    ``[checks] contract_search = "show"``.
     """
     if found is None or found.current is None:
         return ()
@@ -74,12 +71,12 @@ def search_check(
 ) -> Check:
     """One check of a search that measured something."""
     gain = found.gain or Interval(value=0.0, lower=0.0, upper=0.0)
-    fails = found.verdict == "better_found" and gain.lower > NO_GAIN
+    fails = found.verdict == "better_found" and gain.lower > CONTRACT_GAIN
     return Check(
         name="contract_search",
         kind="margin",
         value=gain.value,
-        limit=NO_GAIN,
+        limit=CONTRACT_GAIN,
         gating=gating,
         n=found.held_out,
         bounds=(gain.lower, gain.upper),
@@ -88,7 +85,8 @@ def search_check(
         runtime="source runtime",
         device="cpu",
         method=f"{METRIC_NAMES[found.metric]} won by the best of {len(found.tried)} alternatives "
-        f"of the contract (sha256 {contract.sha256[:12]}), paired over held-out images",
+        f"of the contract (sha256 {contract.sha256[:12]}), paired over held-out images; "
+        f"bounds of {100 * found.confidence:.4g} % each",
         verdict="fail" if fails else "pass",
         hint=_hint(found) if found.verdict == "better_found" else "",
     )

@@ -39,6 +39,7 @@ from phoneproof.verify.search.compare import (
     score_gain,
     score_interval,
     score_of,
+    shared_confidence,
 )
 from phoneproof.verify.search.observe import Candidate
 
@@ -63,6 +64,7 @@ class _Confirmation:
     space: SearchSpace
     observer: Observes
     images: tuple[int, ...]
+    confidence: float
 
     def scored(self, candidate: Candidate) -> Scored:
         observed = self.observer.observe(candidate, self.images)
@@ -74,10 +76,13 @@ class _Confirmation:
         )
 
     def gains(self, before: Candidate, after: Candidate) -> tuple[Interval, Interval]:
-        """(of the likelihood, of the score)."""
+        """(of the likelihood, of the score), as sure as the number of comparisons demands."""
         first = self.observer.observe(before, self.images)
         second = self.observer.observe(after, self.images)
-        return likelihood_gain(first, second), score_gain(first, second)
+        return (
+            likelihood_gain(first, second, confidence=self.confidence),
+            score_gain(first, second, confidence=self.confidence),
+        )
 
 
 def metric_of(task: Task) -> SearchMetric:
@@ -120,10 +125,8 @@ def search_contract(
     recorded = _recorded(inspection, metric_of(space.contract.task))
     divided = divide(items, budget)
     found = search(space, observer, divided.search, budget)
-    look = _Confirmation(space=space, observer=observer, images=divided.held_out)
     chance = chance_of(space.contract.task, items, divided.held_out)
-    best, measured = _measured(found, look, chance)
-    result = _result(found, look, best, measured)
+    result = confirmed(space, observer, found, divided.held_out, chance=chance)
     known = [one for one in (result.proposed or result.current, *result.equal) if one is not None]
     return msgspec.structs.replace(
         result,
@@ -131,6 +134,30 @@ def search_contract(
         recorded=recorded,
         fits=tuple(one.what for one in known if _holds(one, recorded)),
     )
+
+
+def confirmed(
+    space: SearchSpace,
+    observer: Observes,
+    found: Found,
+    images: tuple[int, ...],
+    *,
+    chance: float,
+) -> ContractSearch:
+    """What the held-out images say of what was found, as a verdict on the given contract.
+
+    Args:
+        images: their positions. chance: score on them of knowing nothing.
+    """
+    rivals = [one for one in _compared(found) if one != space.given]
+    look = _Confirmation(
+        space=space,
+        observer=observer,
+        images=images,
+        confidence=shared_confidence(len(rivals)),
+    )
+    best, measured = _measured(found, look, chance)
+    return _result(found, look, best, measured)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,11 +186,14 @@ class _Measured:
         return not self.same and self.explains and is_better(self.surer, self.gain)
 
 
+def _compared(found: Found) -> tuple[Candidate, ...]:
+    """What the held-out images may put in the given contract's place."""
+    return tuple(dict.fromkeys((found.best, found.first)))
+
+
 def _measured(found: Found, look: _Confirmation, chance: float) -> tuple[Candidate, _Measured]:
     """The preferred candidate, or the first where only that one is better than the given."""
-    tries = [
-        (one, _measured_one(one, look, chance)) for one in dict.fromkeys((found.best, found.first))
-    ]
+    tries = [(one, _measured_one(one, look, chance)) for one in _compared(found)]
     return next((pair for pair in tries if pair[1].better), tries[0])
 
 
@@ -200,6 +230,7 @@ def _result(
         differs=space.differs(best) if better else (),
         gain=None if measured.same else measured.gain,
         likelihood_gain=None if measured.same else measured.surer,
+        confidence=look.confidence,
         equal=equal,
         behind=behind,
         tried=tuple(_tried(one, look) for one in found.seen),

@@ -13,6 +13,7 @@ from phoneproof.verify.average_precision import mean_average_precision
 from phoneproof.verify.coco_matching import ClassMatches, match_classes
 from phoneproof.verify.search.observe import Bool, Float64, Observed
 from phoneproof.verify.statistics import (
+    CONFIDENCE,
     Estimate,
     binomial,
     bootstrap_estimate,
@@ -38,23 +39,36 @@ def score_interval(observed: Observed) -> Interval:
     return _bootstrapped(score_of(observed), map50(observed, _weights(n)), n)
 
 
-def score_gain(before: Observed, after: Observed) -> Interval:
+def shared_confidence(alternatives: int) -> float:
+    """One-sided confidence of each bound with which `alternatives` are compared with a contract.
+
+    One image set is asked several questions: of each alternative whether it is more often right
+    and whether it is surer. By Bonferroni's inequality an error has to be that much rarer in each
+    for one in twenty over all of them.
+    """
+    return 1 - (1 - CONFIDENCE) / (2 * max(1, alternatives))
+
+
+def score_gain(before: Observed, after: Observed, *, confidence: float = CONFIDENCE) -> Interval:
     """Paired gain of the score: Tango's interval, or 2000 paired image bootstraps."""
     if before.right is not None and after.right is not None:
-        return interval(tango(*_changed(after.right, before.right), len(before.right)))
+        changed = _changed(after.right, before.right)
+        return interval(tango(*changed, len(before.right), confidence=confidence))
     n = len(before.likelihood)
     weights = _weights(n)
     replicates = map50(after, weights) - map50(before, weights)
-    return _bootstrapped(score_of(after) - score_of(before), replicates, n)
+    return _bootstrapped(score_of(after) - score_of(before), replicates, n, confidence)
 
 
-def likelihood_gain(before: Observed, after: Observed) -> Interval:
+def likelihood_gain(
+    before: Observed, after: Observed, *, confidence: float = CONFIDENCE
+) -> Interval:
     """Paired gain of the mean log-likelihood, 2000 image bootstraps."""
     difference = after.likelihood - before.likelihood
     n = len(difference)
     if not difference.any():
         return Interval(value=0.0, lower=0.0, upper=0.0)
-    return _bootstrapped(float(difference.mean()), difference @ _weights(n) / n, n)
+    return _bootstrapped(float(difference.mean()), difference @ _weights(n) / n, n, confidence)
 
 
 def map50(observed: Observed, weights: Float64) -> Float64:
@@ -79,11 +93,13 @@ def _changed(before: Bool, after: Bool) -> tuple[int, int]:
     return int((before & ~after).sum()), int((after & ~before).sum())
 
 
-def _bootstrapped(value: float, replicates: Float64, n: int) -> Interval:
+def _bootstrapped(
+    value: float, replicates: Float64, n: int, confidence: float = CONFIDENCE
+) -> Interval:
     finite = replicates[np.isfinite(replicates)]
     if n < 2 or not len(finite):
         return Interval(value=value, lower=-1e9, upper=1e9)
-    return interval(bootstrap_estimate(value, finite, n))
+    return interval(bootstrap_estimate(value, finite, n, confidence=confidence))
 
 
 @lru_cache(maxsize=8)
