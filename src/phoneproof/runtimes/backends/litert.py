@@ -47,7 +47,7 @@ class LiteRtRuntime:
 def _interpreter(path: Path, resolver: OpResolverType, threads: int) -> Interpreter:
     require_model_file(path, "TFLite model")
     try:
-        with _without_greeting():
+        with _without_greeting(last=resolver is OpResolverType.AUTO):
             interpreter = Interpreter(
                 model_path=str(path),
                 num_threads=thread_count(threads),
@@ -65,10 +65,11 @@ _greeting_lock = threading.Lock()
 
 
 @contextmanager
-def _without_greeting() -> Iterator[None]:
+def _without_greeting(*, last: bool) -> Iterator[None]:
     """Hide the line that the library prints to file descriptor 2, once in a process.
 
     It goes past Python's sys.stderr and past every log setting, into the user's live table.
+    `last`: whether this opening makes the library say it, as one without a delegate does not.
     """
     global _greeted
     if _greeted:
@@ -80,7 +81,7 @@ def _without_greeting() -> Iterator[None]:
             os.dup2(nowhere.fileno(), 2)
         try:
             yield
-            _greeted = True
+            _greeted = _greeted or last
         finally:
             os.dup2(kept, 2)
             os.close(kept)
