@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import pickle
+import zipfile
+from collections.abc import Mapping, ValuesView
+from pathlib import Path
 
 import pytest
 
+from phoneproof.capture.backends.torch_files import state_dict_facts
+from phoneproof.capture.backends.torch_files.checkpoint import Checkpoint, read_checkpoint
 from phoneproof.capture.backends.torch_files.key_fit import fit_keys
 from phoneproof.capture.backends.torch_files.records import (
     GlobalName,
@@ -15,6 +20,7 @@ from phoneproof.capture.backends.torch_files.records import (
     TensorRef,
 )
 from phoneproof.capture.backends.torch_files.state_dict import find_state_dict, holds_module
+from phoneproof.capture.backends.torch_files.state_dict_facts import recognises_state_dict
 from phoneproof.capture.backends.torch_files.torch_file import refuse_hostile
 from phoneproof.core.errors import ConfigError, InvalidInput
 
@@ -141,3 +147,51 @@ def test_training_settings_are_harmless() -> None:
     cycle: list[object] = [space]
     cycle.append(cycle)
     refuse_hostile({"args": space, "again": cycle}, "a.pth")
+
+
+class Counted(dict[object, object]):
+    """Counts how often it is searched."""
+
+    searches = 0
+
+    def values(self) -> ValuesView[object]:  # type: ignore[override]
+        self.searches += 1
+        return super().values()
+
+
+def test_mappings_that_refer_to_the_same_mappings_are_searched_once() -> None:
+    inner = Counted()
+    root: object = inner
+    for _ in range(3):
+        root = {f"part{n}": root for n in range(30)}
+    assert find_state_dict(root) is None
+    assert inner.searches == 1  # 27 000 without care
+    weights: dict[object, object] = {"a.weight": ref(2)}
+    shared = find_state_dict({"model": weights, "ema": weights})
+    assert shared is not None
+    assert (shared.place, shared.others) == ("ema", ("model",))
+
+
+def saved(path: Path, value: object) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", pickle.dumps(value, 2))
+    return path
+
+
+def test_weights_are_recognised_without_reading_their_pickle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def recorded(path: Path) -> Checkpoint:
+        read.append(path)
+        return read_checkpoint(path)
+
+    monkeypatch.setattr(state_dict_facts, "read_checkpoint", recorded)
+    assert recognises_state_dict(saved(tmp_path / "a.pt", {"conv.weight": 1}))
+    assert not read
+    told_apart = saved(tmp_path / "b.pt", {"model": "_modules"})
+    assert recognises_state_dict(told_apart)
+    assert read == [told_apart]
+    (tmp_path / "c.pt").write_bytes(b"PK\x03\x04 cut off")
+    assert not recognises_state_dict(tmp_path / "c.pt")

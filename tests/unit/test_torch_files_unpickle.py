@@ -7,9 +7,11 @@ import contextlib
 import os
 import pickle
 import struct
+import tracemalloc
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +25,7 @@ from phoneproof.capture.backends.torch_files.records import (
     number,
     shown,
 )
+from phoneproof.capture.backends.torch_files.torch_file import records_of
 from phoneproof.capture.backends.torch_files.unpickle import read_pickle
 from phoneproof.core.errors import InvalidInput
 
@@ -149,6 +152,99 @@ def test_nested_tuples_as_keys_do_not_take_exponential_time() -> None:
     doubling = b")" + b"\x86".join([b"2"] * 60) + b"\x86"
     with pytest.raises(InvalidInput, match="pickle"):
         read_pickle(b"\x80\x02}" + doubling + b"K\x01s.")
+
+
+SHARED = b"\x80\x02(" + b"N" * 1000 + b"tq\x000"
+"""A tuple of 1000 elements in the memo."""
+
+
+def peak_bytes(data: bytes) -> int:
+    """Memory at most taken while a pickle is read, refused or not."""
+    tracemalloc.start()
+    with contextlib.suppress(InvalidInput):
+        read_pickle(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SHARED + b"](" + b"cfoo\nBar\nh\x00N\x92" * 2000 + b"e.",
+        b"\x80\x02](" + b"N" * 1000 + b"eq\x000](" + b"ccollections\nOrderedDict\nh\x00\x85R" * 500
+        + b"e.",
+        b"\x80\x02](" + b"K\x00N\x86" * 1000 + b"eq\x000]("
+        + b"ccollections\nOrderedDict\nh\x00\x85R" * 500 + b"e.",
+    ],
+    ids=["keywords", "no pairs", "pairs"],
+)  # fmt: skip
+def test_references_to_one_list_do_not_copy_it_each_time(data: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        read_pickle(data)
+    assert peak_bytes(data) < 2_000_000  # 16 MB for the 2000 copies of 1000 references
+
+
+def test_arguments_are_kept_and_searched_without_a_copy() -> None:
+    data = SHARED + b"](" + b"cfoo\nBar\nh\x00R" * 2000 + b"e."
+    value = read_pickle(data)
+    assert isinstance(value, list)
+    assert len({id(record.args) for record in value}) == 1
+    tracemalloc.start()
+    assert len(list(records_of(value))) == 2000
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+def test_honest_keywords_and_pairs_are_within_the_budget() -> None:
+    record = read_pickle(b"\x80\x04cfoo\nBar\nK\x01\x85}\x92.")
+    assert isinstance(record, Record)
+    assert record.args == (1, {})
+    pairs = b"]" + b"".join(b"K%cN\x86a" % number for number in range(100))
+    made = read_pickle(b"\x80\x02ccollections\nOrderedDict\n" + pairs + b"\x85R.")
+    assert made == dict.fromkeys(range(100))
+
+
+def whole_number(value: int) -> bytes:
+    data = value.to_bytes(value.bit_length() // 8 + 1, "little")
+    return b"\x8a" + bytes([len(data)]) + data
+
+
+@pytest.mark.parametrize("wrap", [b"", b"\x85"], ids=["number", "tuple"])
+def test_numbers_whose_hashes_are_alike_are_no_keys(wrap: bytes) -> None:
+    modulus = (1 << 61) - 1  # of CPython's hash of numbers
+    assert hash(modulus * 5) == hash(modulus * 900) == 0
+    keys = b"".join(whole_number(modulus * n) + wrap + b"N" for n in range(1, 900))
+    with pytest.raises(InvalidInput) as error:
+        read_pickle(b"\x80\x02}(" + keys + b"u.")
+    assert "64 bits" in error.value.found
+    few = b"".join(whole_number(n) + wrap + b"N" for n in range(1, 100))
+    assert len(cast("dict[object, object]", read_pickle(b"\x80\x02}(" + few + b"u."))) == 99
+
+
+def test_the_number_of_number_keys_is_bounded() -> None:
+    def numbered(count: int, wrap: bytes = b"") -> bytes:
+        keys = b"".join(b"M" + struct.pack("<H", n) + wrap + b"N" for n in range(count))
+        return b"\x80\x02}(" + keys + b"u."
+
+    assert len(cast("dict[int, object]", read_pickle(numbered(22_000)))) == 22_000
+    with pytest.raises(InvalidInput, match="pickle"):
+        read_pickle(numbered(300, b"\x85"))
+    named = b"".join(text(f"layer{n}") + b"N" for n in range(70_000))
+    assert len(cast("dict[str, object]", read_pickle(b"\x80\x02}(" + named + b"u."))) == 70_000
+    with pytest.raises(InvalidInput) as error:
+        read_pickle(b"\x80\x02}(" + named + b"K\x01Nu.")
+    assert "65536 entries" in error.value.found
+
+
+def test_memo_indices_and_names_are_bounded() -> None:
+    with pytest.raises(InvalidInput) as error:
+        read_pickle(b"\x80\x02Np%d\n." % ((1 << 61) - 1))
+    assert "memo" in error.value.found
+    assert read_pickle(b"\x80\x02Np%d\n." % 70_000) is None
+    with pytest.raises(InvalidInput) as error:
+        read_pickle(b"\x80\x02c" + b"m" * 2000 + b"\nname\n.")
+    assert "2004 characters" in error.value.found
 
 
 def test_a_long_chain_of_operations_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
         InvalidInput: empty, a Git-LFS pointer, text, truncated, a zip bomb, or a broken pickle.
         Unsupported: the legacy torch format, TorchScript, or a big-endian file.
     """
+    data, prefix, entries = _read_pickle_entry(path)
+    start = f"{prefix}data/"
+    storages = {name[len(start) :]: e for name, e in entries.items() if name.startswith(start)}
+    return Checkpoint(path=path, root=read_pickle(data), entries=MappingProxyType(storages))
+
+
+def mentions(path: Path, text: bytes) -> bool:
+    """Whether a text stands in a checkpoint's pickle, which is not parsed for it.
+
+    Raises:
+        InvalidInput, Unsupported: as `read_checkpoint`, but for a broken pickle.
+    """
+    return text in _read_pickle_entry(path)[0]
+
+
+def _read_pickle_entry(path: Path) -> tuple[bytes, str, Mapping[str, zipfile.ZipInfo]]:
+    """The pickle's bytes, the folder in the archive and all entries."""
     check_first_bytes(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -90,9 +107,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             data = archive.read(entries[f"{prefix}data.pkl"])
     except ZIP_ERRORS as error:
         raise damaged(path, error) from error
-    start = f"{prefix}data/"
-    storages = {name[len(start) :]: e for name, e in entries.items() if name.startswith(start)}
-    return Checkpoint(path=path, root=read_pickle(data), entries=MappingProxyType(storages))
+    return data, prefix, entries
 
 
 def check_first_bytes(path: Path) -> None:

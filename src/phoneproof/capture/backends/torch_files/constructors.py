@@ -20,6 +20,15 @@ from phoneproof.core.errors import InvalidInput
 
 T = TypeVar("T")
 
+MAX_INTEGER_BITS = 64
+MAX_NUMBER_KEYS = 65_536
+"""Class names by index (21 841 in ImageNet-21k) and optimizer states (a few thousand) are fewer."""
+
+MAX_TUPLE_KEYS = 256
+MAX_KEY_PARTS = 16
+"""Hashes of numbers, and of tuples of them, are known beforehand: whoever wants them to be alike
+can make each store take as long as the dictionary is large."""
+
 STORAGE_DTYPES: Mapping[str, TensorDType] = {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
@@ -52,6 +61,26 @@ def instance(value: object, kind: type[T]) -> T:
     return value
 
 
+class Budget:
+    """How many elements may still be copied out of values that a pickle refers to again.
+
+    A reference of two bytes to a list of any length must not cost a copy of that list each time.
+    """
+
+    def __init__(self, elements: int) -> None:
+        self._left = elements
+
+    def spend(self, elements: int) -> None:
+        """Count elements before they are copied.
+
+        Raises:
+            InvalidInput: more than the pickle could have written.
+        """
+        self._left -= elements
+        if self._left < 0:
+            refuse("more elements copied than the file has bytes")
+
+
 def store(target: object, flat: list[object]) -> None:
     """Store a flat list of keys and values in a dict or a record."""
     if len(flat) % 2:
@@ -62,25 +91,41 @@ def store(target: object, flat: list[object]) -> None:
         return
     mapping = cast("dict[object, object]", instance(target, dict))
     for key, value in pairs:
-        # Hashing a tuple of shared tuples takes exponential time: only flat keys are stored.
-        scalar = bool | int | float | str | bytes | None
-        parts = key if isinstance(key, tuple) else (key,)
-        if not all(isinstance(part, scalar) for part in parts):
-            refuse(f"a dictionary key of type {type(key).__name__}")
+        _check_key(key, len(mapping))
         mapping[key] = value
 
 
-def constructed(made: object, arguments: tuple[object, ...]) -> object:
+def _check_key(key: object, size: int) -> None:
+    """Refuse keys that would make a dictionary of `size` entries slow."""
+    # Hashing a tuple of shared tuples takes exponential time: only flat keys are stored.
+    scalar = bool | int | float | str | bytes | None
+    parts = key if isinstance(key, tuple) else (key,)
+    if len(parts) > MAX_KEY_PARTS or not all(isinstance(part, scalar) for part in parts):
+        refuse(f"a dictionary key of type {type(key).__name__}")
+    if any(isinstance(part, int) and part.bit_length() > MAX_INTEGER_BITS for part in parts):
+        refuse(f"a dictionary key of more than {MAX_INTEGER_BITS} bits")
+    limit = MAX_TUPLE_KEYS if isinstance(key, tuple) else MAX_NUMBER_KEYS
+    if isinstance(key, tuple | int | float) and size >= limit:
+        refuse(f"a dictionary of more than {limit} entries with a {type(key).__name__} as key")
+
+
+def constructed(made: object, arguments: tuple[object, ...], budget: Budget) -> object:
     """What calling `made` would give: a plain value for the names of the table, else a record."""
     name = instance(made, GlobalName)
+    if name.dotted == "collections.OrderedDict":
+        return _ordered_dict(arguments, budget)
     constructor = _CONSTRUCTORS.get(name.dotted)
     return constructor(arguments) if constructor else Record(name, arguments)
 
 
-def _ordered_dict(arguments: tuple[object, ...]) -> object:
+def _ordered_dict(arguments: tuple[object, ...], budget: Budget) -> object:
     target: dict[object, object] = {}
-    for pair in instance(arguments[0], list) if arguments else []:
-        store(target, list(pair) if isinstance(pair, list | tuple) else [pair])
+    pairs = instance(arguments[0], list) if arguments else []
+    budget.spend(len(pairs))
+    for pair in pairs:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            refuse(f"{shown(pair)} where a key and a value belong")
+        store(target, [*pair])
     return target
 
 
@@ -109,6 +154,8 @@ def _tensor(arguments: tuple[object, ...]) -> object:
 
 def _counts(value: object) -> tuple[int, ...]:
     items = instance(value, tuple)
+    if len(items) > MAX_KEY_PARTS:
+        refuse(f"{len(items)} element counts")
     for item in items:
         if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item < 1 << 40:
             refuse(f"{shown(item)} where an element count belongs")
@@ -137,7 +184,6 @@ def persistent(identity: object) -> StorageRef | GlobalName:
 
 
 _CONSTRUCTORS: Mapping[str, Callable[[tuple[object, ...]], object]] = {
-    "collections.OrderedDict": _ordered_dict,
     "torch.Size": _size,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,

@@ -83,15 +83,24 @@ class Record:
 
     def attribute(self, name: str) -> object:
         """One entry of the state's attribute dict; None where it is absent."""
-        return self.attributes.get(name)
+        return self._attribute_state.get(name)
+
+    def has_attributes(self, *names: str) -> bool:
+        """Whether all are entries of the attribute dict, which is not copied for it."""
+        state = self._attribute_state
+        return all(name in state for name in names)
 
     @property
     def attributes(self) -> Mapping[str, object]:
         """The attribute dict in the state (first of the pair where slots were pickled too)."""
+        return text_keys(self._attribute_state)
+
+    @property
+    def _attribute_state(self) -> Mapping[object, object]:
         state = self.state
         if isinstance(state, tuple) and len(state) == 2:
             state = state[0]
-        return text_keys(state) if isinstance(state, dict) else {}
+        return state if isinstance(state, dict) else {}
 
     def __repr__(self) -> str:
         # Records may be cyclic or nested without bound; the name is all a message needs.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from phoneproof.capture.backends.torch_files.records import (
@@ -22,6 +23,8 @@ from phoneproof.capture.backends.torch_files.records import (
 
 MAX_DEPTH: Final = 4
 MAX_TENSORS: Final = 100_000
+MAX_CANDIDATES: Final = 100
+"""Networks in one file; a GAN with its averages has four."""
 
 _AVERAGED: Final = ("ema", "averaged", "swa")
 """Parts of the names that moving averages of the weights are kept under."""
@@ -63,7 +66,8 @@ def find_state_dict(root: object) -> StateDict | None:
     """
     if not isinstance(root, dict) or holds_module(root):
         return None
-    found = sorted(_candidates(root, ()), key=lambda each: _rank(*each))
+    candidates = islice(_candidates(root, (), set()), MAX_CANDIDATES)
+    found = sorted(candidates, key=lambda each: _rank(*each))
     if not found:
         return None
     place, mapping = found[0]
@@ -91,22 +95,29 @@ def holds_module(root: object) -> bool:
     """Whether a whole pickled module lies at the root or under one of its names."""
     values = root.values() if isinstance(root, dict) else (root,)
     return any(
-        isinstance(value, Record) and {"_modules", "training"} <= value.attributes.keys()
+        isinstance(value, Record) and value.has_attributes("_modules", "training")
         for value in values
     )
 
 
 def _candidates(
-    value: Mapping[object, object], place: tuple[str, ...]
+    value: Mapping[object, object], place: tuple[str, ...], without: set[int]
 ) -> Iterator[tuple[tuple[str, ...], Mapping[object, object]]]:
+    """Mappings with tensors. without: ids of those that hold none, each searched once only.
+
+    The same mapping may lie under two names; dicts of dicts of the same dicts would take forever.
+    """
+    if id(value) in without:
+        return
     if any(isinstance(item, TensorRef) for item in value.values()):
         yield place, value
         return
+    without.add(id(value))
     if len(place) == MAX_DEPTH:
         return
     for key, item in text_keys(value).items():
         if isinstance(item, dict) and not _is_training(key):
-            yield from _candidates(item, (*place, key))
+            yield from _candidates(item, (*place, key), without)
 
 
 def _rank(place: tuple[str, ...], mapping: Mapping[object, object]) -> tuple[int, int, int, str]:

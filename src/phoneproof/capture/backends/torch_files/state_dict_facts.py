@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from phoneproof.capture.backends.torch_files.checkpoint import read_checkpoint
+from phoneproof.capture.backends.torch_files.checkpoint import mentions, read_checkpoint
 from phoneproof.capture.backends.torch_files.legacy import is_legacy
 from phoneproof.capture.backends.torch_files.records import Record, printable, shown, text_keys
 from phoneproof.capture.backends.torch_files.state_dict import (
@@ -47,6 +47,10 @@ def recognises_state_dict(path: Path) -> bool:
     if is_legacy(path):
         return True
     try:
+        # Most files of weights are told by the bytes: a pickled module writes the names of its
+        # attributes as they are.
+        if not mentions(path, b"_modules"):
+            return True
         root = read_checkpoint(path).root
     except PhoneproofError:
         return path.suffix.lower() not in _CHECKPOINT_SUFFIXES

@@ -97,7 +97,8 @@ def records_of(root: object) -> Iterator[Record]:
         seen.add(id(value))
         if isinstance(value, Record):
             yield value
-            waiting += [*value.args, value.state, *value.elements]
+            # As whole containers: arguments may be shared by any number of records.
+            waiting += [value.args, value.state, value.elements]
             waiting += [part for pair in value.items for part in pair]
         elif isinstance(value, dict):
             waiting += value.values()

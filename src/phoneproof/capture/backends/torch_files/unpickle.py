@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, cast
 
 from phoneproof.capture.backends.torch_files.constructors import (
+    Budget,
     constructed,
     instance,
     persistent,
@@ -31,6 +32,9 @@ MAX_OPCODES = 2_000_000
 """The largest YOLOv8 writes about 100 000."""
 
 MAX_INT_BITS = 4096
+MAX_NAME_CHARACTERS = 1000
+MAX_MEMO_INDEX = (1 << 32) - 1
+"""What the binary operations can write; larger ones as text would make all hashes alike."""
 
 _MALFORMED = (ValueError, KeyError, IndexError, TypeError, OverflowError, DeprecationWarning)
 """genops on malformed text (a wrong escape is a DeprecationWarning, an error where warnings are),
@@ -71,7 +75,7 @@ def read_pickle_and_storages(
     Raises:
         InvalidInput: also where one key names two different storages.
     """
-    machine = _Machine()
+    machine = _Machine(Budget(min(len(data), MAX_OPCODES)))
     # A mapped file reads as a file does; typeshed does not know.
     source = data if isinstance(data, bytes) else cast("IO[bytes]", data)
     try:
@@ -89,7 +93,8 @@ def read_pickle_and_storages(
 class _Machine:
     """Stack, marks and memo of one pickle."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self._stack: list[object] = []
         self._memo: dict[int, object] = {}
         self.storages: dict[str, StorageRef] = {}
@@ -207,7 +212,10 @@ class _Machine:
         store(self._top(), pairs)
 
     def put(self, argument: object) -> None:
-        self._memo[instance(argument, int)] = self._top()
+        index = instance(argument, int)
+        if not 0 <= index <= MAX_MEMO_INDEX:
+            refuse("a memo index that no pickle of this size needs")
+        self._memo[index] = self._top()
 
     def memoize(self, _: object) -> None:
         self._memo[len(self._memo)] = self._top()
@@ -218,32 +226,42 @@ class _Machine:
     def global_(self, argument: object) -> None:
         # genops joins the two lines of a GLOBAL with a space; a class name holds none.
         module, _, name = instance(argument, str).rpartition(" ")
-        self._stack.append(GlobalName(module, name))
+        self._push_global(module, name)
 
     def stack_global(self, _: object) -> None:
         name, module = instance(self._pop(), str), instance(self._pop(), str)
+        self._push_global(module, name)
+
+    def _push_global(self, module: str, name: str) -> None:
+        # Every use of a name joins its parts anew.
+        if len(module) + len(name) > MAX_NAME_CHARACTERS:
+            refuse(f"a name of {len(module) + len(name)} characters")
         self._stack.append(GlobalName(module, name))
+
+    def _constructed(self, made: object, arguments: tuple[object, ...]) -> object:
+        return constructed(made, arguments, self._budget)
 
     def reduce(self, _: object) -> None:
         arguments = self._pop_tuple()
-        self._stack.append(constructed(self._pop(), arguments))
+        self._stack.append(self._constructed(self._pop(), arguments))
 
     def newobj(self, _: object) -> None:
         arguments = self._pop_tuple()
-        self._stack.append(constructed(self._pop(), arguments))
+        self._stack.append(self._constructed(self._pop(), arguments))
 
     def newobj_ex(self, _: object) -> None:
         keywords, arguments = self._pop(), self._pop_tuple()
-        self._stack.append(constructed(self._pop(), (*arguments, keywords)))
+        self._budget.spend(len(arguments) + 1)
+        self._stack.append(self._constructed(self._pop(), (*arguments, keywords)))
 
     def obj(self, _: object) -> None:
         made, *arguments = self._pop_to_mark()
-        self._stack.append(constructed(made, tuple(arguments)))
+        self._stack.append(self._constructed(made, tuple(arguments)))
 
     def inst(self, argument: object) -> None:
         arguments = tuple(self._pop_to_mark())
         self.global_(argument)
-        self._stack.append(constructed(self._pop(), arguments))
+        self._stack.append(self._constructed(self._pop(), arguments))
 
     def build(self, _: object) -> None:
         state, target = self._pop(), self._top()
