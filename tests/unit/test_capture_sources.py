@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,35 @@ def _file(folder: Path, name: str, content: bytes) -> Path:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"no file best\.pt"):
         find_source(tmp_path / "best.pt")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "best.pt", "net.keras", "saved_model.pb", "model"])
+def test_a_pipe_is_refused_and_not_waited_for(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / name)
+    monkeypatch.setattr(Path, "open", lambda *a, **k: pytest.fail("it was opened"))
+    with pytest.raises(InvalidInput, match="neither a file nor a folder") as caught:
+        find_source(tmp_path / name)
+    assert caught.value.found == "a pipe"
+
+
+def test_devices_and_sockets_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").symlink_to("/dev/zero")
+    with pytest.raises(InvalidInput, match="neither") as caught:
+        find_source(tmp_path / "model.onnx")
+    assert caught.value.found == "a device"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s.pt"))
+        with pytest.raises(InvalidInput, match="neither") as caught:
+            find_source(tmp_path / "s.pt")
+    assert caught.value.found == "a socket"
+
+
+def test_a_link_to_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "link.onnx").symlink_to(_file(tmp_path, "real.onnx", b""))
+    with pytest.raises(InvalidInput, match="is empty"):
+        find_source(tmp_path / "link.onnx")
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".onnx", ".h5", ".tflite", ""])

@@ -93,6 +93,12 @@ def _file(path: Path) -> tuple[str, ...]:
 def _head(path: Path) -> bytes:
     if not path.exists():
         raise InvalidInput(f"there is no file {path.name}", next_step="check the path of the model")
+    if not path.is_file():  # opening a pipe waits for whoever writes into it
+        raise InvalidInput(
+            f"{path.name} is neither a file nor a folder",
+            found=_kind(path),
+            next_step="save the model as a file and give its path",
+        )
     try:
         with path.open("rb") as stream:
             head = stream.read(len(_LFS_PREFIX))
@@ -110,6 +116,15 @@ def _head(path: Path) -> bytes:
             next_step="run 'git lfs pull' in the repository the file came from",
         )
     return head
+
+
+def _kind(path: Path) -> str:
+    kinds = (
+        ("a pipe", path.is_fifo()),
+        ("a socket", path.is_socket()),
+        ("a device", path.is_char_device() or path.is_block_device()),
+    )
+    return next((name for name, is_one in kinds if is_one), "something else")
 
 
 def _by_magic(head: bytes, path: Path) -> tuple[str, ...]:
