@@ -11,9 +11,7 @@ task = "classify"
 size = [{side}, {side}]
 channels = "rgb"
 values = "uint8"
-scale = 0.00392156862745098
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
+{values}
 [[contract.geometry]]
 op = "crop"
 aspect = 1
@@ -28,6 +26,14 @@ size = [{side}, {side}]
 filter = "pillow.bilinear"
 """
 """The figures known of the ImageNet models were taken on a square centre crop; no file says so."""
+
+FLOAT_VALUES = """scale = 0.00392156862745098
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]"""
+PIXEL_VALUES = """scale = 0.0078125
+mean = [1, 1, 1]
+std = [1, 1, 1]"""
+"""For a uint8 input of scale 1/128 and zero point 128: its integers are the pixels."""
 
 TORCHVISION_VALUES = """
 task = "classify"
@@ -106,28 +112,28 @@ CASES = (
         images=IMAGENET,
         metric="top1",
         known=0.897,
-        contract=SQUARE_CROP.format(side=224),
+        contract=SQUARE_CROP.format(side=224, values=FLOAT_VALUES),
     ),
     Case(
         model="models/classify/mobilenet_v2_1.0_224_quant.tflite",
         images=IMAGENET,
         metric="top1",
         known=0.897,
-        contract=SQUARE_CROP.format(side=224),
+        contract=SQUARE_CROP.format(side=224, values=PIXEL_VALUES),
     ),
     Case(
         model="models/classify/mobilenet_v1_0.25_224.h5",
         images=IMAGENET,
         metric="top1",
         known=0.606,
-        contract=SQUARE_CROP.format(side=224),
+        contract=SQUARE_CROP.format(side=224, values=FLOAT_VALUES),
     ),
     Case(
         model="models/classify/mobilenet_v1_0.25_128_quant.tflite",
         images=IMAGENET,
         metric="top1",
         known=0.474,
-        contract=SQUARE_CROP.format(side=128),
+        contract=SQUARE_CROP.format(side=128, values=PIXEL_VALUES),
     ),
     Case(model="models/classify/cifar10_resnet8.h5", images=CIFAR, metric="top1", known=0.752),
     Case(
@@ -170,7 +176,7 @@ CASES = (
         images=IMAGENET,
         metric="top1",
         known=0.897,
-        contract=SQUARE_CROP.format(side=224),
+        contract=SQUARE_CROP.format(side=224, values=FLOAT_VALUES),
         route="classic",
     ),
     Case(

@@ -56,12 +56,28 @@ def test_a_quantised_input_says_what_its_integers_stand_for(
     assert image.channels == "bgr"
 
 
-def test_a_preset_that_fits_the_integers_stays() -> None:
-    quantised = TensorSpec(
-        name="x", shape=(1, 224, 224, 3), dtype="uint8", quant=Quant(scale=1 / 128, zero_point=128)
+def _quantised(scale: float, zero_point: int) -> Inspection:
+    image = TensorSpec(
+        name="x",
+        shape=(1, 224, 224, 3),
+        dtype="uint8",
+        quant=Quant(scale=scale, zero_point=zero_point),
     )
-    inspection = msgspec.structs.replace(keras(1001), inputs=(quantised,), quantised=True)
-    assert infer(inspection).preset == "slim.inception"
+    return msgspec.structs.replace(keras(1001), inputs=(image,), quantised=True)
+
+
+def test_of_a_usual_range_the_integers_are_the_pixels_themselves() -> None:
+    image = infer(_quantised(1 / 128, 128)).contract.image
+    integers = [
+        round((pixel * image.scale - image.mean[0]) / image.std[0] * 128) + 128
+        for pixel in range(256)
+    ]
+    assert integers == list(range(256))
+    assert image.geometry == preset_input("slim.inception", (224, 224)).geometry
+
+
+def test_a_preset_that_fits_an_unusual_range_stays() -> None:
+    assert infer(_quantised(0.0095, 121)).preset == "slim.inception"
 
 
 @pytest.mark.parametrize("inspection", SOURCES)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from phoneproof.capture.input_range import Range, common_range, fits, input_range
+from phoneproof.capture.input_range import Range, fits, input_range, takes_pixels
 from phoneproof.capture.ultraface import (
     ULTRAFACE_DECODE,
     ULTRAFACE_MEAN,
@@ -93,9 +93,9 @@ def guess_input(
         return _preset(preset, size, "read", "chosen by you")
     guess = _guess(inspection, task=task, classes=classes, size=size)
     found = input_range(inspection.inputs[0])
-    if found is None or fits(guess.image, found):
+    if found is None or (fits(guess.image, found) and not takes_pixels(found)):
         return guess
-    return _ranged(guess, common_range(found))
+    return _ranged(guess, found)
 
 
 def _ranged(guess: InputGuess, values: Range) -> InputGuess:
@@ -109,8 +109,8 @@ def _ranged(guess: InputGuess, values: Range) -> InputGuess:
         std=(1.0,) * count,
     )
     reason = (
-        f"the integers of the quantised input stand for {lowest:.4g} to {highest:.4g}; the rest: "
-        f"{guess.reason}"
+        f"the integers of the quantised input, 0 to 255 from end to end, stand for {lowest:.4g} "
+        f"to {highest:.4g}; the rest: {guess.reason}"
     )
     return InputGuess(
         preset="", image=image, decode=guess.decode, certainty=guess.certainty, reason=reason

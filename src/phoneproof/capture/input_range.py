@@ -37,10 +37,12 @@ def fits(image: ImageInput, found: Range) -> bool:
     return inside and max(values) - min(values) >= 0.5 * (found[1] - found[0])
 
 
-def common_range(found: Range) -> Range:
-    """The usual range that this one is, but for the last integer; else itself."""
+def takes_pixels(found: Range) -> bool:
+    """Whether the range is one of the usual ones: then the integers are the pixels themselves.
+
+    128 for [-1, 1] in place of 127.5 is that convention, and one place in the integers.
+    """
     slack = _NEAR * (found[1] - found[0])
-    for usual in _COMMON:
-        if all(abs(a - b) <= slack for a, b in zip(usual, found, strict=True)):
-            return usual
-    return found
+    return any(
+        all(abs(a - b) <= slack for a, b in zip(usual, found, strict=True)) for usual in _COMMON
+    )
