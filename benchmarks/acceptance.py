@@ -124,6 +124,10 @@ def write_config(case: Case, config: Path) -> None:
     if case.route != "direct":
         text = text.partition("[targets.android]")[0]
         text += f'[targets.android]\nroute = "{case.route}"\nprecisions = ["float32"]\n'
+    if case.precisions:
+        text = text.partition("[targets.android]")[0]
+        wanted = ", ".join(f'"{precision}"' for precision in case.precisions)
+        text += f"[targets.android]\nprecisions = [{wanted}]\n"
     config.write_text(text)
 
 

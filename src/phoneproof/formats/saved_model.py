@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from phoneproof.core.errors import InvalidInput, StorageError
+from phoneproof.core.errors import InvalidInput, StorageError, Unsupported
 
 GRAPH: Final = "saved_model.pb"
 SIGNATURE: Final = "serving_default"
 _EXTRA: Final = "assets.extra"
 """The folder that TensorFlow leaves to whoever wrote the model; it reads nothing there."""
+_OTHER_FORMS: Final = ("saved_model.cpb", "saved_model.pbtxt")
+"""TensorFlow reads these in place of, or in pieces beside, the file that is judged here."""
 
 
 def require_saved_model(path: Path) -> None:
@@ -29,6 +31,32 @@ def require_saved_model(path: Path) -> None:
         raise InvalidInput(f"{path.name} is not a SavedModel", found=found)
     if not (path / GRAPH).is_file():
         raise InvalidInput(f"{path.name} is not a SavedModel", found=f"a folder without {GRAPH}")
+
+
+def refuse_ways_out(path: Path) -> None:
+    """Refuse links that leave the folder, and forms of the graph that would be read instead.
+
+    Raises:
+        InvalidInput: no ``saved_model.pb``, or a link to something outside the folder.
+        Unsupported: the graph in text or in pieces.
+    """
+    root = path.resolve()
+    name = path.absolute().name
+    if not (path / GRAPH).is_file():
+        raise InvalidInput(f"{name} is not a SavedModel", found=f"no {GRAPH} in it")
+    for form in _OTHER_FORMS:
+        if (path / form).exists():
+            raise Unsupported(
+                f"{name} holds its graph as {form}",
+                next_step="load it where it was made and save it again as one saved_model.pb",
+            )
+    for item in sorted(path.rglob("*")):
+        if item.is_symlink() and not item.resolve().is_relative_to(root):
+            raise InvalidInput(
+                f"{name} leads outside its folder",
+                found=f"{item.relative_to(path).as_posix()} is a link to {item.readlink()}",
+                next_step=f"if you trust where it leads, copy what is meant: cp -rL {name} copy",
+            )
 
 
 def embed(path: Path, entries: Mapping[str, bytes]) -> None:

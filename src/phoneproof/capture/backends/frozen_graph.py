@@ -8,15 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phoneproof.capture.backends.saved_model_graph import (
-    Node,
-    Program,
-    base,
-    program_of,
-    read_graph_def,
-    shape_of,
-)
-from phoneproof.capture.backends.saved_model_judge import Saver, refuse_what_reaches_outside
 from phoneproof.capture.backends.saved_model_leaves import output_facts
 from phoneproof.capture.backends.tensorflow_image import ImageTensor, image_tensor
 from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow, silent_stderr
@@ -29,6 +20,9 @@ from phoneproof.core.capture import Evidence, Finding, Inspection
 from phoneproof.core.errors import ConversionFailed, InvalidInput, Unsupported, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.model_file import require_model_file
+from phoneproof.formats.tensorflow_graph import Node, Program, base, program_of, shape_of
+from phoneproof.formats.tensorflow_judge import Allowance, Saver, refuse_what_reaches_outside
+from phoneproof.runtimes.backends.tensorflow_messages import read_graph_def
 from phoneproof.runtimes.base import Session
 
 if TYPE_CHECKING:
@@ -141,7 +135,7 @@ def _read(path: Path) -> _Frozen:
     program = program_of(graph)
     nodes = program.main.nodes
     _refuse_duplicates(path.name, graph, program)
-    refuse_what_reaches_outside(path.name, program, Saver(), nodes, program.functions)
+    refuse_what_reaches_outside(path.name, program, Saver(), nodes, program.functions, Allowance())
     _refuse_variables(path.name, program)
     image = _image(path.name, program)
     floats, others = _ends(path.name, graph, program)

@@ -13,15 +13,7 @@ import msgspec
 from phoneproof.capture.backends.saved_model_files import (
     labels_in_assets,
     refuse_foreign_assets,
-    refuse_ways_out,
 )
-from phoneproof.capture.backends.saved_model_graph import (
-    Program,
-    program_of,
-    read_saved_model,
-    shape_of,
-)
-from phoneproof.capture.backends.saved_model_judge import Saver, refuse_what_reaches_outside
 from phoneproof.capture.backends.saved_model_leaves import output_facts
 from phoneproof.capture.backends.tensorflow_image import ImageTensor, image_tensor
 from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow, silent_stderr
@@ -34,6 +26,10 @@ from phoneproof.core.artifact import tree_bytes, tree_sha256
 from phoneproof.core.capture import Evidence, Finding, Inspection
 from phoneproof.core.errors import ConversionFailed, InvalidInput, Unsupported, first_line
 from phoneproof.core.tensors import TensorSpec
+from phoneproof.formats.saved_model import refuse_ways_out
+from phoneproof.formats.tensorflow_graph import Program, program_of, shape_of
+from phoneproof.formats.tensorflow_judge import refuse_meta_graph
+from phoneproof.runtimes.backends.tensorflow_messages import read_saved_model
 from phoneproof.runtimes.base import Session
 
 if TYPE_CHECKING:
@@ -161,7 +157,7 @@ def _read(path: Path) -> _Signature:
         raise InvalidInput(f"{name} is not a SavedModel", found="no graph in it")
     for graph in message.meta_graphs:
         refuse_foreign_assets(path, [asset.filename for asset in graph.asset_file_def])
-        _judge(name, graph)
+        refuse_meta_graph(name, graph)
     serving = [g for g in message.meta_graphs if _TAG in g.meta_info_def.tags]
     if len(serving) != 1:
         tags = "; ".join(" ".join(g.meta_info_def.tags) for g in message.meta_graphs)
@@ -171,26 +167,6 @@ def _read(path: Path) -> _Signature:
             next_step="save the model again with tf.saved_model.save",
         )
     return _signature(name, serving[0])
-
-
-def _judge(name: str, graph: MetaGraphDef) -> None:
-    roots = [
-        info.name
-        for signature in graph.signature_def.values()
-        for info in (*signature.inputs.values(), *signature.outputs.values())
-    ]
-    roots += [value for items in graph.collection_def.values() for value in items.node_list.value]
-    refuse_what_reaches_outside(
-        name,
-        program_of(graph.graph_def),
-        Saver(
-            save=graph.saver_def.save_tensor_name,
-            restore=graph.saver_def.restore_op_name,
-            filename=graph.saver_def.filename_tensor_name,
-        ),
-        roots,
-        graph.object_graph_def.concrete_functions,
-    )
 
 
 def _signature(name: str, graph: MetaGraphDef) -> _Signature:

@@ -1,41 +1,13 @@
-"""The folder of a SavedModel: nothing in it may lead out of it."""
+"""Assets of a SavedModel: none may lie elsewhere; one may be the class names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from phoneproof.core.errors import InvalidInput, Unsupported
+from phoneproof.core.errors import InvalidInput
 
 _MAX_LABEL_BYTES = 1 << 20
-_OTHER_FORMS = ("saved_model.cpb", "saved_model.pbtxt")
-"""TensorFlow reads these in place of, or in pieces beside, the file that is judged here."""
-
-
-def refuse_ways_out(path: Path) -> None:
-    """Refuse links that leave the folder, and forms of the graph that would be read instead.
-
-    Raises:
-        InvalidInput: no ``saved_model.pb``, or a link to something outside the folder.
-        Unsupported: the graph in text or in pieces.
-    """
-    root = path.resolve()
-    name = path.absolute().name
-    if not (path / "saved_model.pb").is_file():
-        raise InvalidInput(f"{name} is not a SavedModel", found="no saved_model.pb in it")
-    for form in _OTHER_FORMS:
-        if (path / form).exists():
-            raise Unsupported(
-                f"{name} holds its graph as {form}",
-                next_step="load it where it was made and save it again as one saved_model.pb",
-            )
-    for item in sorted(path.rglob("*")):
-        if item.is_symlink() and not item.resolve().is_relative_to(root):
-            raise InvalidInput(
-                f"{name} leads outside its folder",
-                found=f"{item.relative_to(path).as_posix()} is a link to {item.readlink()}",
-                next_step=f"if you trust where it leads, copy what is meant: cp -rL {name} copy",
-            )
 
 
 def refuse_foreign_assets(path: Path, filenames: Sequence[str]) -> None:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from phoneproof.capture.backends.saved_model_graph import (
-    Graph,
-    Node,
-    Program,
-    base,
-    output_index,
-)
 from phoneproof.capture.heads import Leaf, OutputFacts
 from phoneproof.core.tensors import TensorSpec
+from phoneproof.formats.tensorflow_graph import Graph, Node, Program, base, output_index
 
 _PASSING = frozenset(
     [

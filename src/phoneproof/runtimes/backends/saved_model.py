@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from phoneproof.core.errors import InvalidInput, Unsupported, first_line
 from phoneproof.core.tensors import TensorSpec
-from phoneproof.formats.saved_model import GRAPH, SIGNATURE, require_saved_model
+from phoneproof.formats.saved_model import SIGNATURE, refuse_ways_out, require_saved_model
+from phoneproof.formats.tensorflow_judge import Allowance, refuse_meta_graph
+from phoneproof.formats.tensorflow_ops import RESTORING, SAVING
+from phoneproof.runtimes.backends.tensorflow_messages import read_saved_model
 from phoneproof.runtimes.backends.tensorflow_quiet import (
     import_tensorflow,
     silent_stderr,
@@ -18,6 +20,9 @@ from phoneproof.runtimes.backends.tensorflow_quiet import (
 )
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
 from phoneproof.runtimes.tensors import check_tensors, dtype_of, thread_count
+
+if TYPE_CHECKING:
+    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 _HARMLESS: Final = frozenset(
     {
@@ -28,16 +33,36 @@ _HARMLESS: Final = frozenset(
         "Placeholder",
         "ReadVariableOp",
         "StatefulPartitionedCall",
+        "VarHandleOp",
         "XlaCallModule",
     }
 )
 """All that the models written here compute with. Others can read and write files or run Python
 as soon as the signature is called, and these files travel."""
 
+_ALLOWED: Final = Allowance(
+    computing=_HARMLESS,
+    saving=_HARMLESS | SAVING | {"DisableCopyOnRead", "Pack", "Select"},
+    restoring=_HARMLESS | RESTORING | {"AssignVariableOp"},
+)
+"""Every file holds functions that save and restore it; nothing here calls them."""
+
 _PLAIN_OBJECTS: Final = frozenset(
     {"user_object", "function", "variable", "constant", "bare_concrete_function", "captured_tensor"}
 )
 """What loading merely makes. Assets, tables and other resources run functions of their own."""
+
+_PLAIN_CLASSES: Final = frozenset(
+    {"", "_generic_user_object", "signature_map", "trackable_list_wrapper"}
+)
+"""Of user objects. Other names bring other code into the loading."""
+
+_INIT: Final = "saved_model_main_op"
+_INIT_SIGNATURE: Final = "__saved_model_init_op"
+"""What loaders start, in the writing of TensorFlow 1 and 2; here an operator that does nothing."""
+
+_SWAPPED: Final = "api_implements"
+"""Lets TensorFlow's optimiser put one function in place of another."""
 
 
 class SavedModelRuntime:
@@ -51,20 +76,23 @@ class SavedModelRuntime:
         """Open a SavedModel folder's ``serving_default``. Threads are process-wide, set once.
 
         Raises:
-            InvalidInput: not a SavedModel, without the signature, or damaged.
-            Unsupported: its signature uses operators that could reach outside the model.
+            InvalidInput: not a SavedModel, without the signature, damaged, or leading out of
+                its folder.
+            Unsupported: anything in it could reach outside the model, reached or not.
         """
-        signature_tensors(path)
+        told = signature_tensors(path)
         tensorflow, _ = import_tensorflow()
         _set_threads(tensorflow, thread_count(threads))
         try:
             with silent_stderr():
-                model = tensorflow.saved_model.load(str(path))
+                session = _SavedModelSession(tensorflow, tensorflow.saved_model.load(str(path)))
         except Exception as error:  # TensorFlow raises many unrelated classes here
             raise InvalidInput(
                 f"TensorFlow cannot open {path.name}", found=first_line(error)
             ) from error
-        return _SavedModelSession(tensorflow, model)
+        if (session.inputs, session.outputs) != told:
+            raise _foreign(path.name, "a signature that is not the one of its objects")
+        return session
 
     def open_for_trace(self, path: Path) -> TracingSession:
         """Not possible: the whole program is one operator.
@@ -85,36 +113,62 @@ def signature_tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorS
     Outputs are sorted by name: the file keeps no order.
 
     Raises:
-        InvalidInput: not a SavedModel, or without the signature.
-        Unsupported: operators that could reach outside the model; named.
+        InvalidInput: not a SavedModel, without the signature, or leading out of its folder.
+        Unsupported: something in it could reach outside the model; named.
     """
     require_saved_model(path)
-    import_tensorflow()
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    try:
-        model = saved_model_pb2.SavedModel.FromString((path / GRAPH).read_bytes())
-    except DecodeError as error:
-        raise InvalidInput(f"{path.name} is not a SavedModel", found=str(error)) from error
-    graphs = [graph for graph in model.meta_graphs if SIGNATURE in graph.signature_def]
-    if not graphs:
+    refuse_ways_out(path)
+    graphs = read_saved_model(path).meta_graphs
+    if not any(SIGNATURE in graph.signature_def for graph in graphs):
         raise InvalidInput(f"{path.name} has no signature {SIGNATURE!r}")
+    if len(graphs) != 1:  # TensorFlow would load such files as those of version 1
+        raise _foreign(path.name, f"{len(graphs)} graphs")
     _require_harmless(graphs[0], path.name)
     signature = graphs[0].signature_def[SIGNATURE]
     return _specs(signature.inputs), _specs(signature.outputs)
 
 
-def _require_harmless(graph: Any, name: str) -> None:
-    """Refuse what could reach outside the model when it is loaded or its signature called."""
+def _require_harmless(graph: MetaGraphDef, name: str) -> None:
+    """Refuse what could reach outside the model when it is loaded or its signature called.
+
+    What cannot be reached is judged as well: signature and objects may name different functions.
+    """
+    found = _unlike_ours(graph)
+    if found:
+        raise _foreign(name, found)
+    try:
+        refuse_meta_graph(name, graph, _ALLOWED)
+    except (InvalidInput, Unsupported) as error:
+        raise _foreign(name, error.found) from error
+
+
+def _unlike_ours(graph: MetaGraphDef) -> str:
+    """What TensorFlow would run of its own accord, or what makes objects of other classes."""
     objects = graph.object_graph_def.nodes
     kinds = {str(one.WhichOneof("kind")) for one in objects} - _PLAIN_OBJECTS
-    if kinds or any(one.saveable_objects for one in objects):
-        found = f"objects of kind {', '.join(sorted(kinds))}" if kinds else "its own restore code"
-        raise _foreign(name, found)
-    operators = _reached_operators(graph) - _HARMLESS
-    if operators:
-        raise _foreign(name, f"operators {', '.join(sorted(operators)[:5])}")
+    classes = {one.registered_name or one.user_object.identifier for one in objects}
+    nodes = {node.name: node for node in graph.graph_def.node}
+    started = [key for items in graph.collection_def.values() for key in items.node_list.value]
+    functions = graph.graph_def.library.function
+    if not objects:
+        return "no objects: a graph of TensorFlow 1"
+    if kinds:
+        return f"objects of kind {', '.join(sorted(kinds))}"
+    if classes - _PLAIN_CLASSES:
+        return f"objects of class {', '.join(sorted(classes - _PLAIN_CLASSES))}"
+    if any(one.saveable_objects for one in objects):
+        return "its own restore code"
+    if graph.asset_file_def:
+        return f"asset {graph.asset_file_def[0].filename!r}"
+    if set(graph.signature_def) - {SIGNATURE, _INIT_SIGNATURE}:
+        return f"signatures {', '.join(sorted(graph.signature_def))}"
+    if set(graph.collection_def) - {_INIT}:
+        return f"collections {', '.join(sorted(graph.collection_def))}"
+    if any(key not in nodes or nodes[key].op != "NoOp" or nodes[key].input for key in started):
+        return f"loading starts {', '.join(started)}"
+    if any(_SWAPPED in function.attr for function in functions):
+        return "functions that stand for each other"
+    return ""
 
 
 def _foreign(name: str, found: str) -> Unsupported:
@@ -123,37 +177,6 @@ def _foreign(name: str, found: str) -> Unsupported:
         found=found,
         next_step="give it to 'phoneproof build' as a source",
     )
-
-
-def _reached_operators(graph: Any) -> set[str]:
-    """The operators of every function that the signature reaches."""
-    functions = {str(one.signature.name): one for one in graph.graph_def.library.function}
-    signature = graph.signature_def[SIGNATURE]
-    # The signature's own node is found by its output's name; the functions from there.
-    nodes = {str(node.name): node for node in graph.graph_def.node}
-    waiting = [nodes[key] for key in _node_names(signature.outputs) if key in nodes]
-    seen: set[str] = set()
-    found: set[str] = set()
-    while waiting:
-        node = waiting.pop()
-        found.add(str(node.op))
-        for called in _called(node):
-            if called in functions and called not in seen:
-                seen.add(called)
-                waiting.extend(functions[called].node_def)
-    return found
-
-
-def _node_names(outputs: Any) -> list[str]:
-    return [str(outputs[key].name).partition(":")[0] for key in outputs]
-
-
-def _called(node: Any) -> Iterator[str]:
-    for value in node.attr.values():
-        if value.func.name:
-            yield str(value.func.name)
-        for function in value.list.func:
-            yield str(function.name)
 
 
 def _specs(tensors: Any) -> tuple[TensorSpec, ...]:

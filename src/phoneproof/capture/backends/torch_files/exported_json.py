@@ -24,7 +24,15 @@ MAX_POWER: Final = 8
 _WORD: Final = re.compile(r"[A-Za-z0-9_.]{0,400}", re.ASCII)
 """Names of values and of modules: nothing that could be code."""
 
-_OPERATOR: Final = re.compile(r"torch\.ops\.([A-Za-z0-9_]+)\.([A-Za-z0-9_]+)(\.\w+)?", re.ASCII)
+_DUNDER: Final = re.compile(r"__\w*__", re.ASCII)
+"""Python's own attributes; as the name of a value or a target they reach behind the object."""
+
+_DUNDER_OPERATORS: Final = ("__and__", "__or__", "__xor__", "__lshift__", "__rshift__")
+"""ATen operators, and the values named after them."""
+
+_OPERATOR: Final = re.compile(r"torch\.ops\.(\w+)\.(\w+)\.(\w+)", re.ASCII)
+"""Namespace, name, overload: without the last it may be a method of the namespace itself."""
+
 _SCALAR_FUNCTIONS: Final = re.compile(
     r"_operator\.(add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|lt|le|gt|ge|and_|or_|getitem)"
     r"|torch\.sym_(max|min|int|float|not|ite|sqrt|sum)|math\.(ceil|floor|trunc|sqrt)",
@@ -54,6 +62,9 @@ _EMPTIED: Final[Mapping[str, Json]] = {
 _FREE_TEXT: Final = ("as_string", "torch_version")
 """Text that is only ever compared or handed to an operator as a value."""
 
+_NOT_PLAIN: Final = ("as_graph", "as_custom_obj", "as_operator")
+"""Arguments that only higher-order operators take."""
+
 _TREES: Final = ("in_spec", "out_spec")
 _TREE_TYPES: Final = (None, "builtins.tuple", "builtins.list")
 
@@ -80,6 +91,11 @@ def checked_program(data: bytes, *, name: str) -> dict[str, Json]:
         raise _not_program(name, str(error)) from error
     assert isinstance(checked, dict)
     return checked
+
+
+def is_scalar_function(target: str) -> bool:
+    """Whether a dotted name is one of the functions of sizes that programs call beside ATen."""
+    return _SCALAR_FUNCTIONS.fullmatch(target) is not None
 
 
 def checked_payload(data: bytes, *, name: str) -> dict[str, Json]:
@@ -123,7 +139,7 @@ def _checked(value: Json, key: str, name: str, depth: int) -> Json:
     if depth > MAX_DEPTH:
         raise _not_program(name, f"more than {MAX_DEPTH} levels")
     if isinstance(value, dict):
-        if value.get("as_graph") is not None or value.get("as_custom_obj") is not None:
+        if any(value.get(kind) is not None for kind in _NOT_PLAIN):
             raise _nested(name)
         if value.keys() == {"type", "index"}:
             return {"type": "cpu", "index": None}  # exported on a GPU, or on the CPU
@@ -155,15 +171,21 @@ def _check_text(text: str, key: str, name: str) -> None:
 
 
 def _require_word(text: str, name: str) -> None:
-    if not _WORD.fullmatch(text):
+    if not _WORD.fullmatch(text) or any(_is_dunder(part) for part in text.split(".")):
         raise _hostile(name, text)
 
 
+def _is_dunder(part: str) -> bool:
+    return _DUNDER.fullmatch(part) is not None and part not in _DUNDER_OPERATORS
+
+
 def _check_target(text: str, name: str) -> None:
-    if _SCALAR_FUNCTIONS.fullmatch(text):
+    if is_scalar_function(text):
         return
     found = _OPERATOR.fullmatch(text)
-    if found is None or (found.group(1) == "aten" and found.group(2) in _OUTSIDE):
+    if found is None or any(_is_dunder(part) for part in found.groups()):
+        raise _hostile(name, text)
+    if found.group(1) == "aten" and found.group(2) in _OUTSIDE:
         raise _hostile(name, text)
     if found.group(1) == "higher_order":
         raise _nested(name)
@@ -241,7 +263,8 @@ def _check_tree(text: str, name: str) -> None:
 def _nested(name: str) -> Unsupported:
     return Unsupported(
         f"{name} holds a graph within the graph",
-        found="a higher-order operator (cond, map, no_grad regions) or a C++ object",
+        found="a higher-order operator (cond, map, no_grad regions), an operator as a value, or a "
+        "C++ object",
         next_step="export the model without them: call forward() under torch.no_grad() outside, "
         "and without data-dependent branches",
     )

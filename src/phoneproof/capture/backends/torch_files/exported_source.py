@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from phoneproof.capture.backends.flat_export import flat_program, probe
 from phoneproof.capture.backends.torch_files.exported_archive import is_exported, safe_archive
+from phoneproof.capture.backends.torch_files.exported_json import is_scalar_function
 from phoneproof.capture.backends.torch_files.program_session import (
     OPEN,
     guess_head,
@@ -21,6 +22,7 @@ from phoneproof.capture.backends.torch_files.program_session import (
     output_names,
     outputs_of,
 )
+from phoneproof.capture.backends.torch_files.records import printable
 from phoneproof.capture.base import HubExport
 from phoneproof.capture.fixed_session import static_shape
 from phoneproof.core.artifact import file_sha256
@@ -109,8 +111,29 @@ def _load(path: Path) -> ExportedProgram:
             found=f"{type(error).__name__}: {first_line(error)}",
             next_step=f"save it again with torch {torch.__version__.partition('+')[0]}",
         ) from error
+    _refuse_other_calls(path, program)
     _refuse_training(path, program)
     return program
+
+
+def _refuse_other_calls(path: Path, program: ExportedProgram) -> None:
+    """What torch made of the checked names must be operators; nothing of it has been run yet."""
+    for node in program.graph.nodes:
+        if node.op in ("placeholder", "output"):
+            continue
+        if node.op != "call_function" or not _is_operator(node.target):
+            raise InvalidInput(
+                f"{path.name} calls what is no operator",
+                found=f"{node.op} {printable(str(node.target))}; nothing was executed",
+                next_step="do not load this file elsewhere; ask its source for the original",
+            )
+
+
+def _is_operator(target: object) -> bool:
+    if isinstance(target, torch._ops.OpOverload):
+        return target.namespace == "aten"
+    module, name = getattr(target, "__module__", ""), getattr(target, "__name__", "")
+    return is_scalar_function(f"{module}.{name}")
 
 
 def _call(program: ExportedProgram) -> torch.nn.Module:

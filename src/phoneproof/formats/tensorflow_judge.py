@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from phoneproof.capture.backends.saved_model_graph import MAIN, Graph, Node, Program, base
-from phoneproof.capture.backends.saved_model_ops import (
-    ALLOWED,
-    RESTORING,
-    SAVING,
-    reaches_outside,
-)
 from phoneproof.core.errors import InvalidInput, Unsupported
+from phoneproof.formats.tensorflow_graph import MAIN, Graph, Node, Program, base, program_of
+from phoneproof.formats.tensorflow_ops import ALLOWED, RESTORING, SAVING, reaches_outside
+
+if TYPE_CHECKING:
+    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 _CUSTOM_CALL = b"custom_call"
 """How StableHLO names a call into its host: Python callbacks, among others."""
@@ -32,6 +31,15 @@ class Saver:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Allowance:
+    """Operations by what reaches them: only the saver's save, only its restore, anything else."""
+
+    computing: frozenset[str] = ALLOWED
+    saving: frozenset[str] = ALLOWED | SAVING
+    restoring: frozenset[str] = ALLOWED | RESTORING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Region:
     """Nodes of the main graph and functions that something reaches."""
 
@@ -39,8 +47,44 @@ class _Region:
     functions: frozenset[str]
 
 
+def refuse_meta_graph(name: str, graph: MetaGraphDef, allowance: Allowance | None = None) -> None:
+    """`refuse_what_reaches_outside` for one graph of a SavedModel, with all that may start it.
+
+    Besides signatures and collections that is every function which an object names: loaders
+    look it up in the library, listed as a concrete function or not.
+    """
+    objects = graph.object_graph_def
+    roots = [
+        info.name
+        for signature in graph.signature_def.values()
+        for info in (*signature.inputs.values(), *signature.outputs.values())
+    ]
+    roots += [value for items in graph.collection_def.values() for value in items.node_list.value]
+    functions = [*objects.concrete_functions]
+    for one in objects.nodes:
+        functions += [*one.function.concrete_functions]
+        functions.append(one.bare_concrete_function.concrete_function_name)
+    refuse_what_reaches_outside(
+        name,
+        program_of(graph.graph_def),
+        Saver(
+            save=graph.saver_def.save_tensor_name,
+            restore=graph.saver_def.restore_op_name,
+            filename=graph.saver_def.filename_tensor_name,
+        ),
+        roots,
+        functions,
+        allowance or Allowance(),
+    )
+
+
 def refuse_what_reaches_outside(
-    name: str, program: Program, saver: Saver, roots: Iterable[str], functions: Iterable[str]
+    name: str,
+    program: Program,
+    saver: Saver,
+    roots: Iterable[str],
+    functions: Iterable[str],
+    allowance: Allowance,
 ) -> None:
     """Every operation of the main graph and of every function must be one that only computes.
 
@@ -52,21 +96,22 @@ def refuse_what_reaches_outside(
         InvalidInput: an operation that reads or writes files, runs Python or leaves the process.
         Unsupported: an operation that is not known to be harmless.
     """
-    computing = _reach(program, roots, functions)
     restoring = _reach(program, (saver.restore,), ())
     saving = _reach(program, (saver.save,), ())
+    loose = program.functions.keys() - restoring.functions - saving.functions
+    computing = _reach(program, roots, (*functions, *loose))
     unknown: list[str] = []
     for graph in program.graphs():
         for node in graph.nodes.values():
-            extra: frozenset[str] = frozenset()
+            allowed = allowance.computing
             if not _within(computing, graph, node):
                 if _within(restoring, graph, node):
-                    extra = RESTORING
+                    allowed = allowance.restoring
                 elif _within(saving, graph, node):
-                    extra = SAVING
-            if not _is_known(name, program, graph, node, extra):
+                    allowed = allowance.saving
+            if not _is_known(name, program, graph, node, allowed):
                 unknown.append(f"{node.op} {node.name!r} in {graph.name}")
-            if node.op in RESTORING and extra:
+            if node.op in RESTORING:
                 _require_loaders_path(name, graph, node, saver)
     if unknown:  # told after everything worse
         raise Unsupported(
@@ -106,12 +151,14 @@ def _reach(program: Program, roots: Iterable[str], functions: Iterable[str]) -> 
     return _Region(nodes=frozenset(nodes), functions=frozenset(found))
 
 
-def _is_known(name: str, program: Program, graph: Graph, node: Node, extra: frozenset[str]) -> bool:
+def _is_known(
+    name: str, program: Program, graph: Graph, node: Node, allowed: frozenset[str]
+) -> bool:
     """Whether the operation may stay; raises where it reaches outside."""
     if node.op == "XlaCallModule":
         _refuse_callbacks(name, graph, node)
     is_call = node.op in program.functions and not reaches_outside(node.op)
-    if node.op in ALLOWED or node.op in extra or is_call:
+    if node.op in allowed or is_call:
         return True
     where = f"{node.op} {node.name!r} in {graph.name}"
     if reaches_outside(node.op) or _prints_to_file(node):

@@ -1,14 +1,10 @@
-"""TensorFlow graphs as data: parsed from protocol buffers, nothing is loaded or run."""
+"""TensorFlow graphs as plain records; TensorFlow itself is not needed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow
-from phoneproof.core.errors import InvalidInput, first_line
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.attr_value_pb2 import AttrValue
@@ -16,10 +12,7 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
     from tensorflow.core.framework.node_def_pb2 import NodeDef
     from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-_MAX_BYTES = 1 << 31
-"""No protocol buffer may be larger."""
 MAIN = "the main graph"
 
 
@@ -61,36 +54,6 @@ class Program:
         yield from self.functions.values()
 
 
-def read_saved_model(path: Path) -> SavedModel:
-    """Parse ``saved_model.pb`` with TensorFlow's own message classes.
-
-    Raises:
-        InvalidInput: unreadable, too large, or no such message.
-    """
-    import_tensorflow()
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    message = saved_model_pb2.SavedModel()
-    _parse(message, path / "saved_model.pb", f"{path.name}/saved_model.pb")
-    return message
-
-
-def read_graph_def(path: Path) -> GraphDef:
-    """Parse a GraphDef file.
-
-    Raises:
-        InvalidInput: unreadable, too large, no such message, or without a node.
-    """
-    import_tensorflow()
-    from tensorflow.core.framework import graph_pb2
-
-    message = graph_pb2.GraphDef()
-    _parse(message, path, path.name)
-    if not message.node:
-        raise InvalidInput(f"{path.name} is not a TensorFlow graph", found="no node in it")
-    return message
-
-
 def program_of(graph: GraphDef) -> Program:
     """The graph and its library, as plain records."""
     names = frozenset(f.signature.name for f in graph.library.function)
@@ -114,21 +77,6 @@ def output_index(reference: str) -> int:
 def shape_of(shape: TensorShapeProto) -> tuple[int, ...] | None:
     """Sides, -1 where open; None where even the rank is."""
     return None if shape.unknown_rank else tuple(int(dim.size) for dim in shape.dim)
-
-
-def _parse(message: SavedModel | GraphDef, file: Path, name: str) -> None:
-    from google.protobuf.message import DecodeError
-
-    try:
-        if file.stat().st_size >= _MAX_BYTES:
-            raise InvalidInput(f"{name} is larger than a protocol buffer can be")
-        message.ParseFromString(file.read_bytes())
-    except (OSError, DecodeError) as error:
-        raise InvalidInput(
-            f"{name} is not a readable TensorFlow graph",
-            found=first_line(error),
-            next_step="it is truncated or of another kind: copy, download or save it again",
-        ) from error
 
 
 def _function(function: FunctionDef, names: frozenset[str]) -> Graph:
