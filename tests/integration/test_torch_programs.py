@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from phoneproof.capture.backends.torch_files import exported_json
 from phoneproof.capture.backends.torch_files.exported_source import TorchExportSource
 from phoneproof.capture.backends.torch_files.script_archive import safe_script
 from phoneproof.capture.backends.torch_files.script_source import TorchScriptSource
@@ -170,6 +171,92 @@ def test_text_that_torch_would_evaluate_is_refused(place: str, tmp_path: Path) -
         with contextlib.suppress(TypeError):
             torch.export.load(path)
         assert marker.exists()
+
+
+def calling(marker: Path) -> Callable[[str], str]:
+    """Two calls before the first: keep a namespace's attribute `upper`, make it os.system."""
+
+    def changed(text: str) -> str:
+        program = json.loads(text)
+        nodes = program["graph_module"]["graph"]["nodes"]
+
+        def call(target: str, *values: dict[str, str]) -> dict[str, object]:
+            inputs = [{"name": "", "arg": value, "kind": 1} for value in values]
+            changes: dict[str, object] = {
+                "target": target,
+                "outputs": [],
+                "metadata": {},
+                "name": None,
+            }
+            return {**nodes[0], **changes, "inputs": inputs}
+
+        nodes[0:0] = [
+            call("torch.ops.aten.upper", {"as_string": f"mkdir {marker}"}),
+            call(
+                "torch.ops.aten.__setattr__",
+                {"as_string": "upper"},
+                {"as_operator": "torch.os.system"},
+            ),
+        ]
+        return json.dumps(program)
+
+    return changed
+
+
+def test_attributes_of_torch_are_no_operators(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    before = torch.ops.aten.upper
+    path = exported(tmp_path / "net.pt2", seeded(), IMAGE)
+    with_model_json(path, calling(marker))
+    assert "torch.ops.aten.upper" in refused(path).found
+    assert torch.ops.aten.upper is before
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("aten.relu.default", "aten.relu", "aten.relu"),
+        ("aten.relu.default", "aten.__setattr__.default", "__setattr__"),
+        ("aten.relu.default", "aten.relu.__call__", "__call__"),
+        ('"name": "x"', '"name": "__class__"', "__class__"),
+        ('"as_tensor": {"name": "x"}', '"as_operator": "torch.os.system"', "as a value"),
+    ],
+)
+def test_names_that_reach_behind_operators(old: str, new: str, word: str, tmp_path: Path) -> None:
+    path = exported(tmp_path / "net.pt2", seeded(), IMAGE)
+    with_model_json(path, lambda text: text.replace(old, new, 1))
+    assert word in refused(path, PhoneproofError).found
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["torch._functorch.predispatch.lazy_load_decompositions", "torch._C._set_grad_enabled"],
+)
+def test_what_torch_makes_of_a_name_must_be_an_operator(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = exported(tmp_path / "net.pt2", seeded(), IMAGE)
+    monkeypatch.setattr(exported_json, "_check_target", lambda text, name: None)
+    TorchExportSource().inspect(path)
+    with_model_json(path, lambda text: text.replace("torch.ops.aten.relu.default", target, 1))
+    assert torch.export.load(path)  # the control: torch takes it
+    assert "no operator" in refused(path).failed
+
+
+class Masked(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        inside = (x > 0).__and__(x < 1)
+        return super().forward(x * inside)
+
+
+def test_operators_between_underscores_and_sizes_are_read(tmp_path: Path) -> None:
+    path = exported(tmp_path / "net.pt2", seeded(Masked), torch.zeros(2, 3, 48, 56), {2: H, 3: W})
+    with zipfile.ZipFile(path) as archive:
+        (name,) = [entry for entry in archive.namelist() if entry.endswith("model.json")]
+        assert b"aten.__and__.Tensor" in archive.read(name)
+    reader = TorchExportSource()
+    assert max(agreement(reader, path, seeded(Masked), (2, 3, 40, 72), (40, 72))) <= HUB_RELATIVE
 
 
 class Hostile:

@@ -35,7 +35,7 @@ _OPERATOR: Final = re.compile(r"torch\.ops\.(\w+)\.(\w+)\.(\w+)", re.ASCII)
 
 _SCALAR_FUNCTIONS: Final = re.compile(
     r"_operator\.(add|sub|mul|floordiv|truediv|mod|neg|pow|eq|ne|lt|le|gt|ge|and_|or_|getitem)"
-    r"|torch\.sym_(max|min|int|float|not|ite|sqrt|sum)|math\.(ceil|floor|trunc|sqrt)",
+    r"|torch\.sym_(max|min|int|float|not|ite|sqrt|sum)|torch\._sym_sqrt|math\.(ceil|floor|trunc|sqrt)",
     re.ASCII,
 )
 _OUTSIDE: Final = frozenset({"from_file", "save"})
