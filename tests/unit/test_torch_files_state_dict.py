@@ -141,6 +141,18 @@ def test_calls_that_no_model_makes_are_refused(name: GlobalName) -> None:
     assert name.dotted in error.value.failed
 
 
+def test_bound_methods_of_models_are_harmless() -> None:
+    def method(owner: object, name: str = "forward_fuse") -> Record:
+        return Record(GlobalName("__builtin__", "getattr"), (owner, name))
+
+    model = Record(GlobalName("ultralytics.nn.modules.conv", "Conv"))
+    refuse_hostile({"forward": method(model), "class": method(model.type, "Inner")}, "a.pt")
+    others = (GlobalName("posix", "environ"), GlobalName("builtins", "eval"), "text")
+    for owner, name in (*((other, "x") for other in others), (model, "__class__")):
+        with pytest.raises(InvalidInput, match="hostile"):
+            refuse_hostile({"forward": method(owner, name)}, "a.pt")
+
+
 def test_training_settings_are_harmless() -> None:
     path = Record(GlobalName("pathlib", "PosixPath"), ("/", "data"))
     space = Record(GlobalName("argparse", "Namespace"), state={"data": path})

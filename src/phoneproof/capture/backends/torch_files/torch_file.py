@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from phoneproof.capture.backends.torch_files.checkpoint import read_checkpoint
 from phoneproof.capture.backends.torch_files.legacy import is_legacy, read_legacy
-from phoneproof.capture.backends.torch_files.records import Record, StorageRef
+from phoneproof.capture.backends.torch_files.records import GlobalName, Record, StorageRef
 from phoneproof.core.errors import InvalidInput
 
 
@@ -62,6 +62,7 @@ _HOSTILE_BUILTINS: Final = frozenset(
         *("input", "breakpoint", "globals", "locals", "vars", "apply", "execfile", "file"),
     }
 )
+_BUILTINS: Final = ("builtins", "__builtin__")
 _HARMLESS: Final = frozenset({"PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"})
 """Training settings are full of paths; as records they are text."""
 
@@ -76,15 +77,36 @@ def refuse_hostile(root: object, name: str) -> None:
     """
     for record in records_of(root):
         kind = record.type
-        top = kind.module.partition(".")[0]
-        builtin = top in ("builtins", "__builtin__") and kind.name in _HOSTILE_BUILTINS
-        module = top in _HOSTILE_MODULES and kind.name not in _HARMLESS
-        if builtin or module or kind.dotted in _HOSTILE_TORCH:
+        if _is_hostile(kind) and not _is_method(record):
             raise InvalidInput(
                 f"{name} is hostile: loading it with torch would call {kind.dotted}",
                 found="a call in the pickle that no saved model makes; it was not executed",
                 next_step="do not open this file elsewhere; ask its source for the original",
             )
+
+
+def _is_hostile(kind: GlobalName) -> bool:
+    top = kind.module.partition(".")[0]
+    builtin = top in _BUILTINS and kind.name in _HOSTILE_BUILTINS
+    module = top in _HOSTILE_MODULES and kind.name not in _HARMLESS
+    return builtin or module or kind.dotted in _HOSTILE_TORCH
+
+
+def _is_method(record: Record) -> bool:
+    """``getattr(model, "forward_fuse")``: how pickles before protocol 4 write a bound method.
+
+    Of an object or a class of the author's own, by a plain name; nothing else may be reached.
+    """
+    if record.type.name != "getattr" or len(record.args) != 2:
+        return False
+    owner, name = record.args
+    kind = owner.type if isinstance(owner, Record) else owner
+    return (
+        isinstance(kind, GlobalName)
+        and kind.module.partition(".")[0] not in (*_BUILTINS, *_HOSTILE_MODULES)
+        and isinstance(name, str)
+        and not name.startswith("_")
+    )
 
 
 def records_of(root: object) -> Iterator[Record]:

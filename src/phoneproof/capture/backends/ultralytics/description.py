@@ -16,6 +16,7 @@ from phoneproof.capture.backends.torch_files.records import (
     printable,
     text_keys,
 )
+from phoneproof.capture.backends.torch_files.torch_file import refuse_hostile
 from phoneproof.capture.backends.ultralytics.architecture.layers import (
     AnchorDetectLayer,
     Architecture,
@@ -89,6 +90,7 @@ def describe(path: Path) -> Description:
             export line.
     """
     checkpoint = read_checkpoint(path)
+    refuse_hostile(checkpoint.root, path.name)
     model = find_model(checkpoint)
     try:
         architecture = parse_architecture(model.record.attribute("yaml"))
