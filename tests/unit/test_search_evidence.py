@@ -13,6 +13,7 @@ from phoneproof.core.dataset import ImageSet
 from phoneproof.core.search import ContractSearch, Interval, Scored
 from phoneproof.core.tolerances import CONTRACT_GAIN
 from phoneproof.package.report_html import render_report
+from phoneproof.package.wording import headline
 from phoneproof.pipeline.capture_steps import BaselineStep, HubStep, InspectStep
 from phoneproof.pipeline.config import load_config
 from phoneproof.pipeline.contract_config import build_contract
@@ -22,7 +23,7 @@ from phoneproof.pipeline.search.proposal_lines import proposal_lines
 from phoneproof.pipeline.search.search_space import SearchSpace
 from phoneproof.pipeline.search.search_step import SearchStep
 from tests.unit.inspections import classifier, keras
-from tests.unit.report_samples import accepted_report
+from tests.unit.report_samples import accepted_report, refused_at_gate
 from tests.unit.test_pipeline_init import round_trip, written
 
 IMAGES = ImageSet(split="all", items=())
@@ -45,6 +46,7 @@ def better(proposal: Contract | None, *, lower: float = 0.03) -> ContractSearch:
         differs=("BGR", "0..255"),
         gain=Interval(value=0.06, lower=lower, upper=0.1),
         likelihood_gain=Interval(value=0.2, lower=0.1, upper=0.3),
+        confidence=0.9875,
         equal=(scored(0.6, "BGR, 0..255, opencv.area"),),
         behind=(scored(0.5, "RGB, 0..255"),),
     )
@@ -138,6 +140,19 @@ def test_what_is_only_surer_or_equal_does_not_fail_the_check() -> None:
     assert (check.verdict, check.value, check.hint) == ("pass", 0.0, "")
 
 
+def test_a_refusal_by_the_search_does_not_blame_the_capture() -> None:
+    given = infer_contract(classifier(1001), name="m").contract
+    report = refused_at_gate()
+    assert "does not give the outputs of the source" in headline(report).sentence
+    check = search_check(better(given), given, IMAGES, gating=True)
+    refused = headline(msgspec.structs.replace(report, gate=(check,)))
+    assert "explains the labels better under another contract" in refused.sentence
+    assert "outputs of the source" not in refused.sentence
+    labels = msgspec.structs.replace(check, name="label_order")
+    order = headline(msgspec.structs.replace(report, gate=(labels,)))
+    assert "not in the order of the classes" in order.sentence
+
+
 def test_the_report_page_shows_what_was_found() -> None:
     given = infer_contract(classifier(1001), name="m").contract
     found = msgspec.structs.replace(
@@ -148,6 +163,13 @@ def test_the_report_page_shows_what_was_found() -> None:
     for text in ("0.550", "0.610", "BGR, 0..255, opencv.area", "names are placeholders"):
         assert text in page
     assert "metrics/&lt;top1&gt;" in page
+    assert "differs in: BGR, 0..255. It wins 0.060 of top-1" in page
+    assert "with 98.75 % certainty at least 0.030" in page
+    assert "\N{MINUS SIGN}0.550" in page
+    confirmed = msgspec.structs.replace(found, verdict="confirmed", proposed=None)
+    assert "differs in" not in render_report(
+        msgspec.structs.replace(accepted_report(), search=confirmed)
+    )
     assert "Other contracts" not in render_report(accepted_report())
 
 

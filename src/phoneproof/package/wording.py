@@ -151,13 +151,15 @@ def sentence(text: str) -> str:
 
 def _refused_at_gate(report: Report) -> Headline:
     check = next(c for c in report.gate if c.verdict == "fail" and c.gating)
+    source = report.capture.source_name
+    found = f"the program read from {source} does not give the outputs of the source itself"
+    if check.name == "contract_search":
+        found = f"{source} itself explains the labels better under another contract"
+    elif check.name == "label_order":
+        found = f"the contract's labels are not in the order of the classes of {source}"
     return Headline(
         word="Refused",
-        sentence=(
-            "Refused at capture: the program read from "
-            f"{report.capture.source_name} does not give the outputs of the source itself, "
-            "so nothing was converted."
-        ),
+        sentence=f"Refused at capture: {found}, so nothing was shipped.",
         support=(_why(check), *([sentence(check.hint)] if check.hint else ())),
     )
 
