@@ -220,20 +220,20 @@ def test_a_pickle_that_would_run_code(tmp_path: Path, nested: bool) -> None:
         root = {"model": attack, "ema": None, "train_args": {"x": attack}} if nested else attack
         archive.writestr("evil/data.pkl", pickle.dumps(root, 2))
     error = refused(path)
-    assert isinstance(error, Unsupported)
-    assert "system" in str(error)
+    assert isinstance(error, InvalidInput)
+    assert "system" in error.failed
     assert not marker.exists()
 
 
-def test_code_beside_a_good_model_is_not_run(source: Source, tmp_path: Path) -> None:
+def test_code_beside_a_good_model_is_refused_and_not_run(tmp_path: Path) -> None:
     """The call stands in train_args of an otherwise whole checkpoint."""
     marker = tmp_path / "ran"
     call = b"cposix\nsystem\n" + pickled(f"touch {marker}") + b"\x85R"
     place = pickled("coco.yaml")
     path = changed(asset(DETECT), tmp_path / "evil.pt", lambda data: data.replace(place, call))
-    found = source.inspect(path)
-    source.open(path, size=(64, 64), batch=1)
-    assert "data" not in dict(found.evidence.training)
+    error = refused(path)
+    assert isinstance(error, InvalidInput)
+    assert "hostile" in error.failed
     assert not marker.exists()
     pickle.loads(b"\x80\x02" + call + b".")  # the control: unpickled, it runs
     assert marker.exists()
