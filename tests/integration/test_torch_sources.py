@@ -165,7 +165,10 @@ def test_without_a_factory_it_says_what_to_type() -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("nets:broken", ["KeyError: 'no such thing'", "nets.py:19"]),
+        (
+            "nets:broken",
+            ["KeyError: 'no such thing'", "nets.py:19", "'from nets import broken; broken()'"],
+        ),
         ("nets:number", ["no network", "int"]),
         ("nets:nett", ["no function nett", "'net'"]),
         ("nets:other", ["fc.weight [4, 8], the network has [5, 8]", "2 missing: head.weight"]),

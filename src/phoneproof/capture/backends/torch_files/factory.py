@@ -28,7 +28,7 @@ def build_network(factory: Factory) -> torch.nn.Module:
     """
     files = factory_files(factory)
     module_name, _, function_name = factory.target.partition(":")
-    with _importable(files.root), users_code(files, f"the factory {factory.target} failed"):
+    with _importable(files.root), users_code(files, factory):
         module = importlib.import_module(module_name)
         function: object = getattr(module, function_name, None)
         if not callable(function):
@@ -58,17 +58,19 @@ def unseen_imports(factory: Factory) -> tuple[str, ...]:
 
 
 @contextmanager
-def users_code(files: FactoryFiles, failed: str) -> Iterator[None]:
+def users_code(files: FactoryFiles, factory: Factory) -> Iterator[None]:
     """Exceptions of the user's code as a ConfigError that names the line."""
+    module, _, function = factory.target.partition(":")
     try:
         yield
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(
-            failed,
+            f"the factory {factory.target} failed",
             found=" at ".join(part for part in (_last_line(error), _place(error, files)) if part),
-            next_step="correct the code; try it with: python -c 'import ...'",
+            next_step="correct the code; try it where phoneproof.toml is with: "
+            f"python -c 'from {module} import {function}; {function}()'",
         ) from error
 
 
