@@ -119,12 +119,29 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = np.frombuffer(data, np.uint8)
         self._size = len(data)
+        self._left = len(data)
         self._model = schema.Model.GetRootAs(data, 0)
 
     def _items(self, length: int, item: Callable[[int], Any]) -> list[Any]:
-        if not 0 <= length <= self._size:
-            raise ValueError(f"a list of {length} items in a file of {self._size} bytes")
+        self._take(length)
         return [item(index) for index in range(length)]
+
+    def _indices(self, values: object) -> tuple[int, ...]:
+        found = values if isinstance(values, np.ndarray) else ()  # absent vectors read as 0
+        self._take(len(found))
+        return tuple(int(v) for v in found)
+
+    def _text(self, value: bytes | None) -> str:
+        self._take(len(value or b""))
+        return _text(value)
+
+    def _take(self, count: int) -> None:
+        """One budget for the whole file: many tables may share one list, whose items are then
+        read once for each. No honest file has more items and characters than bytes.
+        """
+        self._left -= count
+        if count < 0 or self._left < 0:
+            raise ValueError(f"lists of more items than the file's {self._size} bytes can hold")
 
     def graph(self) -> TfliteGraph:
         model = self._model
@@ -135,11 +152,11 @@ class _Reader:
             tensors=tuple(self._tensor(t) for t in self._items(main.TensorsLength(), main.Tensors)),
             ops=self._ops(main),
             other_ops=tuple(op for graph in subgraphs[1:] for op in self._ops(graph)),
-            inputs=_indices(main.InputsAsNumpy()),
-            outputs=_indices(main.OutputsAsNumpy()),
+            inputs=self._indices(main.InputsAsNumpy()),
+            outputs=self._indices(main.OutputsAsNumpy()),
             signature_inputs=ins,
             signature_outputs=outs,
-            description=_text(model.Description()),
+            description=self._text(model.Description()),
             metadata=self._metadata(),
         )
         _require_known_tensors(graph)
@@ -154,25 +171,28 @@ class _Reader:
         builtin = code.BuiltinCode()
         if not builtin and code.DeprecatedBuiltinCode() != _PLACEHOLDER_OPERATOR:
             builtin = code.DeprecatedBuiltinCode()
+        options = read_options(op)
+        lists = [value for _, value in options.fields if isinstance(value, tuple)]
+        self._take(len(options.custom) + sum(map(len, lists)))
         custom = builtin == schema.BuiltinOperator.CUSTOM
         return TfliteOp(
-            name=_text(code.CustomCode()) if custom else _OPERATORS[builtin],
+            name=self._text(code.CustomCode()) if custom else _OPERATORS[builtin],
             custom=custom,
-            inputs=_indices(op.InputsAsNumpy()),
-            outputs=_indices(op.OutputsAsNumpy()),
-            options=read_options(op),
+            inputs=self._indices(op.InputsAsNumpy()),
+            outputs=self._indices(op.OutputsAsNumpy()),
+            options=options,
         )
 
     def _tensor(self, tensor: Any) -> TfliteTensor:
         quant, channel_quant = self._quantization(tensor.Quantization())
         return TfliteTensor(
-            name=_text(tensor.Name()),
+            name=self._text(tensor.Name()),
             dtype=_TYPES[tensor.Type()],
-            shape=_indices(tensor.ShapeAsNumpy()),
+            shape=self._indices(tensor.ShapeAsNumpy()),
             quant=quant,
             data=self._buffer(tensor.Buffer()),
             channel_quant=channel_quant,
-            open_shape=_indices(tensor.ShapeSignatureAsNumpy()),
+            open_shape=self._indices(tensor.ShapeSignatureAsNumpy()),
             sparse=tensor.Sparsity() is not None,
         )
 
@@ -206,13 +226,18 @@ class _Reader:
         ins = self._items(signature.InputsLength(), signature.Inputs)
         outs = self._items(signature.OutputsLength(), signature.Outputs)
         return (
-            tuple((_text(item.Name()), item.TensorIndex()) for item in ins),
-            tuple((_text(item.Name()), item.TensorIndex()) for item in outs),
+            tuple((self._text(item.Name()), item.TensorIndex()) for item in ins),
+            tuple((self._text(item.Name()), item.TensorIndex()) for item in outs),
         )
 
     def _metadata(self) -> dict[str, bytes]:
         entries = self._items(self._model.MetadataLength(), self._model.Metadata)
-        return {_text(entry.Name()): self._buffer(entry.Buffer()).tobytes() for entry in entries}
+        found: dict[str, bytes] = {}
+        for entry in entries:
+            data = self._buffer(entry.Buffer())
+            self._take(data.size)
+            found[self._text(entry.Name())] = data.tobytes()
+        return found
 
 
 def _require_known_tensors(graph: TfliteGraph) -> None:
@@ -222,11 +247,6 @@ def _require_known_tensors(graph: TfliteGraph) -> None:
     unknown = [index for index in used if not 0 <= index < len(graph.tensors)]
     if unknown:
         raise ValueError(f"tensor {unknown[0]} of {len(graph.tensors)}")
-
-
-def _indices(values: object) -> tuple[int, ...]:
-    # An absent vector reads as 0 in the generated code.
-    return tuple(int(v) for v in values) if isinstance(values, np.ndarray) else ()
 
 
 def _text(value: bytes | None) -> str:
