@@ -115,6 +115,8 @@ def _check_embedded(path: Path, tensor: TensorProto) -> None:
         )
 
 
+_MAX_DIGITS = 19
+"""Numbers of bytes are of 64 bits."""
 _PACKED = (TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1)
 
 
@@ -143,14 +145,24 @@ def _check_external(path: Path, tensor: TensorProto) -> None:
             found=f"no {location!r} beside it",
             next_step=f"put {location!r} into the folder of {path.name}",
         )
-    info = external_data_helper.ExternalDataInfo(tensor)
-    end = int(info.offset or 0) + int(info.length or 0)
+    end = sum(_place(path, tensor, key) for key in ("offset", "length"))
     if end > target.stat().st_size:
         raise InvalidInput(
             f"the weights of {path.name} are incomplete",
             found=f"{location!r} has {target.stat().st_size} bytes, {end} are needed",
             next_step="copy or download it again",
         )
+
+
+def _place(path: Path, tensor: TensorProto, key: str) -> int:
+    """A number of bytes as decimal digits; 0 where it is not there."""
+    values = [entry.value for entry in tensor.external_data if entry.key == key] or ["0"]
+    for value in values:
+        if not (value.isascii() and value.isdigit() and len(value) < _MAX_DIGITS):
+            raise _damaged(
+                path, f"external data of tensor {tensor.name!r} has {key} {value[:40]!r}"
+            )
+    return max(int(value) for value in values)
 
 
 def _location(tensor: TensorProto) -> str:
