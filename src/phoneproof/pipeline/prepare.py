@@ -17,7 +17,7 @@ from phoneproof.core.binding import Format, Precision
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
-from phoneproof.core.errors import ConfigError, Unsupported
+from phoneproof.core.errors import ConfigError, InvalidInput, Unsupported
 from phoneproof.core.events import Event, Listener
 from phoneproof.core.json_format import content_hash, parse
 from phoneproof.pipeline.capture_steps import FileSource, InspectStep
@@ -72,6 +72,9 @@ def with_external_data(source: FileSource, inspection: Inspection) -> FileSource
     """The source with a hash that covers the weights lying in files beside it, where there are.
 
     They are hashed here: the inspection may come from the cache, and be older than they are.
+
+    Raises:
+        InvalidInput: one is missing, or no longer a plain file inside the model's folder.
     """
     names = [
         finding.key.removeprefix(_EXTERNAL_DATA)
@@ -80,8 +83,25 @@ def with_external_data(source: FileSource, inspection: Inspection) -> FileSource
     ]
     if not names:
         return source
-    beside = [(name, file_sha256(source.path.parent / name)) for name in sorted(names)]
+    beside = [(name, file_sha256(_beside(source.path, name))) for name in sorted(names)]
     return replace(source, sha256=content_hash((source.sha256, beside)))
+
+
+def _beside(model: Path, name: str) -> Path:
+    file, folder = model.parent / name, model.parent.resolve()
+    if not file.resolve().is_relative_to(folder):
+        raise InvalidInput(
+            f"{model.name} reads its weights from outside its own folder",
+            found=f"{name!r} leads to {file.resolve()}",
+            next_step="put the file itself into the folder",
+        )
+    if not file.is_file():
+        raise InvalidInput(
+            f"{model.name} keeps its weights in a file that is missing",
+            found=f"no file {name!r} beside it",
+            next_step=f"put {name!r} into the folder of {model.name}",
+        )
+    return file
 
 
 def prepare(
