@@ -5,6 +5,7 @@ Needs neither the source nor torch: LiteRT and ONNX Runtime run the artifacts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,8 +67,19 @@ class _Matched:
     """The images that the stored baseline has seen, with its predictions of them."""
 
     images: ImageSet
-    baseline: tuple[Prediction, ...]
+    baseline: Known
     unmatched: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """The stored predictions of some images; each pass reads one at a time from the disk."""
+
+    stored: Iterable[Prediction]
+    wanted: frozenset[str]
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return (one for one in self.stored if one.sha256 in self.wanted)
 
 
 def verify_bundle(folder: Path, *, images: Path | None, listener: Listener) -> Verification:
@@ -221,9 +233,8 @@ def _match(bundle: Bundle, images: Path, listener: Listener) -> _Matched:
     listener(
         Event(step="images", state="finished", message=f"{len(items)} images, {unmatched} unknown")
     )
-    wanted = {item.sha256 for item in items}
     return _Matched(
         images=ImageSet(split=found.split, items=items, skipped=found.skipped),
-        baseline=tuple(one for one in baseline if one.sha256 in wanted),
+        baseline=Known(stored=baseline, wanted=frozenset(item.sha256 for item in items)),
         unmatched=unmatched,
     )
