@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -183,18 +184,17 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 def _rebuild(step: Step, failure: Failure, log: Path) -> PhoneproofError:
     kind = getattr(errors, failure.kind, None) if failure.kind else None
     if kind is None:
+        last = failure.failed.strip().splitlines()[-1]
         return ConversionFailed(
             f"{step.name}: unexpected error",
-            found=failure.failed.strip().splitlines()[-1],
-            next_step=f"the whole log is in {log}",
+            found=" | ".join((last, *_tail(log))),
+            next_step=_where(log),
         )
     error: PhoneproofError = kind(failure.failed, found=failure.found, next_step=failure.next_step)
     return error
 
 
 def _died(step: Step, code: int, log: Path, timeout: float | None) -> ConversionFailed:
-    tail = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:] if log.exists() else []
-    found = " | ".join(line.strip() for line in tail if line.strip()) or "nothing in its log"
     if timeout is not None:
         how = f"did not move for {timeout:.0f} s and was stopped"
     elif code < 0:
@@ -202,5 +202,20 @@ def _died(step: Step, code: int, log: Path, timeout: float | None) -> Conversion
     else:
         how = f"ended with code {code} and no result"
     return ConversionFailed(
-        f"{step.name}: its process {how}", found=found, next_step=f"the whole log is in {log}"
+        f"{step.name}: its process {how}",
+        found=" | ".join(_tail(log)) or "nothing in its log",
+        next_step=_where(log),
     )
+
+
+def _tail(log: Path) -> list[str]:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return [line.strip() for line in lines[-_LOG_TAIL_LINES:] if line.strip()]
+
+
+def _where(log: Path) -> str:
+    """Commands that leave nothing behind work in a temporary folder, which goes with its logs."""
+    scratch = Path(tempfile.gettempdir()).resolve()
+    if log.resolve().is_relative_to(scratch) and log.parent.parent.name.startswith("phoneproof-"):
+        return ""
+    return f"the whole log is in {log}"
