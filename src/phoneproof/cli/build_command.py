@@ -14,19 +14,25 @@ if TYPE_CHECKING:
 
 
 @click.command("build")
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option(
     "--config",
+    "named",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("phoneproof.toml"),
-    show_default=True,
-    help="The configuration; its folder also holds the cache.",
+    help="The configuration, also taken as CONFIG; its folder holds the cache.  "
+    "[default: phoneproof.toml]",
 )
 @click.option("--target", default="", help="Only these targets, e.g. android,server.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write the checks as JUnit.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Also write a Markdown summary.")
 def command(
-    config: Path, target: str, as_json: bool, junit: Path | None, summary: Path | None
+    config: Path | None,
+    named: Path | None,
+    target: str,
+    as_json: bool,
+    junit: Path | None,
+    summary: Path | None,
 ) -> int:
     """Make every artifact, prove each is still the same model, and write the bundle.
 
@@ -36,11 +42,14 @@ def command(
     from phoneproof.pipeline.build import build
     from phoneproof.pipeline.config import load_config, parse_targets
 
-    settings = load_config(config)
+    if config is not None and named is not None:
+        raise click.UsageError("CONFIG and --config are the same: give one of them")
+    file = config or named or Path("phoneproof.toml")
+    settings = load_config(file)
     with show_progress(quiet=as_json) as listener:
         outcome = build(
             settings,
-            workspace=config.absolute().parent / ".phoneproof",
+            workspace=file.absolute().parent / ".phoneproof",
             targets=parse_targets(target),
             listener=listener,
         )
