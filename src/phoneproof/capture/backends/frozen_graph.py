@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from phoneproof.capture.backends.saved_model_leaves import output_facts
 from phoneproof.capture.backends.tensorflow_image import ImageTensor, image_tensor
 from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow, silent_stderr
-from phoneproof.capture.backends.tensorflow_to_hub import Forward, TensorFlowModel
-from phoneproof.capture.base import HubExport
+from phoneproof.capture.backends.tensorflow_to_hub import (
+    Forward,
+    OpensTensorFlow,
+    TensorFlowModel,
+)
 from phoneproof.capture.fixed_session import static_shape
 from phoneproof.capture.heads import ModelFacts, recognise_head
 from phoneproof.core.artifact import file_sha256
@@ -23,7 +26,6 @@ from phoneproof.formats.model_file import require_model_file
 from phoneproof.formats.tensorflow_graph import Node, Program, base, program_of, shape_of
 from phoneproof.formats.tensorflow_judge import Allowance, Saver, refuse_what_reaches_outside
 from phoneproof.runtimes.backends.tensorflow_messages import read_graph_def
-from phoneproof.runtimes.base import Session
 
 if TYPE_CHECKING:
     from tensorflow import Tensor as TfTensor
@@ -46,7 +48,7 @@ class _Frozen:
     others: tuple[str, ...]
 
 
-class FrozenGraphSource:
+class FrozenGraphSource(OpensTensorFlow):
     """GraphDef files without variables, with one float32 image input."""
 
     def recognises(self, path: Path) -> bool:
@@ -85,27 +87,19 @@ class FrozenGraphSource:
             hazards=frozen.image.hazards(),
         )
 
-    def open(self, path: Path, *, size: tuple[int, int], batch: int) -> Session:
-        """TensorFlow on the graph between its input and its outputs."""
-        return _model(path, size, batch).session()
-
-    def importers(
-        self, path: Path, *, size: tuple[int, int], batch: int
-    ) -> tuple[tuple[str, HubExport], ...]:
-        """Through ONNX, then through TensorFlow Lite."""
-        return _model(path, size, batch).importers()
-
-
-def _model(path: Path, size: tuple[int, int], batch: int) -> TensorFlowModel:
-    frozen = _read(path)
-    shape = static_shape(frozen.image.spec.shape, frozen.image.shape(size, batch), name=path.name)
-    return TensorFlowModel(
-        file=path.name,
-        image=frozen.image.spec.name,
-        shape=shape,
-        names=tuple(frozen.outputs),
-        load=lambda: _load(path.name, frozen),
-    )
+    def model(self, path: Path, size: tuple[int, int], batch: int) -> TensorFlowModel:
+        """The judged file, its input fixed; nothing is loaded yet."""
+        frozen = _read(path)
+        shape = static_shape(
+            frozen.image.spec.shape, frozen.image.shape(size, batch), name=path.name
+        )
+        return TensorFlowModel(
+            file=path.name,
+            image=frozen.image.spec.name,
+            shape=shape,
+            names=tuple(frozen.outputs),
+            load=lambda: _load(path.name, frozen),
+        )
 
 
 def _load(name: str, frozen: _Frozen) -> Forward:

@@ -17,8 +17,11 @@ from phoneproof.capture.backends.saved_model_files import (
 from phoneproof.capture.backends.saved_model_leaves import output_facts
 from phoneproof.capture.backends.tensorflow_image import ImageTensor, image_tensor
 from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow, silent_stderr
-from phoneproof.capture.backends.tensorflow_to_hub import Forward, TensorFlowModel
-from phoneproof.capture.base import HubExport
+from phoneproof.capture.backends.tensorflow_to_hub import (
+    Forward,
+    OpensTensorFlow,
+    TensorFlowModel,
+)
 from phoneproof.capture.fixed_session import static_shape
 from phoneproof.capture.heads import ModelFacts, recognise_head
 from phoneproof.capture.infer import classes_of
@@ -30,7 +33,6 @@ from phoneproof.formats.saved_model import refuse_ways_out
 from phoneproof.formats.tensorflow_graph import Program, program_of, shape_of
 from phoneproof.formats.tensorflow_judge import refuse_meta_graph
 from phoneproof.runtimes.backends.tensorflow_messages import read_saved_model
-from phoneproof.runtimes.base import Session
 
 if TYPE_CHECKING:
     from tensorflow import Tensor as TfTensor
@@ -57,7 +59,7 @@ class _Signature:
     version: str
 
 
-class SavedModelSource:
+class SavedModelSource(OpensTensorFlow):
     """SavedModel folders with one float32 image input that compute and do nothing else."""
 
     def recognises(self, path: Path) -> bool:
@@ -102,27 +104,17 @@ class SavedModelSource:
         )
         return msgspec.structs.replace(inspection, findings=(*inspection.findings, finding))
 
-    def open(self, path: Path, *, size: tuple[int, int], batch: int) -> Session:
-        """TensorFlow on the signature, as one static graph."""
-        return _model(path, size, batch).session()
-
-    def importers(
-        self, path: Path, *, size: tuple[int, int], batch: int
-    ) -> tuple[tuple[str, HubExport], ...]:
-        """Through ONNX, then through TensorFlow Lite."""
-        return _model(path, size, batch).importers()
-
-
-def _model(path: Path, size: tuple[int, int], batch: int) -> TensorFlowModel:
-    taken = _read(path)
-    name = path.absolute().name
-    return TensorFlowModel(
-        file=name,
-        image=taken.image.spec.name,
-        shape=static_shape(taken.image.spec.shape, taken.image.shape(size, batch), name=name),
-        names=tuple(taken.outputs),
-        load=lambda: _load(path, taken),
-    )
+    def model(self, path: Path, size: tuple[int, int], batch: int) -> TensorFlowModel:
+        """The judged file, its input fixed; nothing is loaded yet."""
+        taken = _read(path)
+        name = path.absolute().name
+        return TensorFlowModel(
+            file=name,
+            image=taken.image.spec.name,
+            shape=static_shape(taken.image.spec.shape, taken.image.shape(size, batch), name=name),
+            names=tuple(taken.outputs),
+            load=lambda: _load(path, taken),
+        )
 
 
 def _load(path: Path, taken: _Signature) -> Forward:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -65,6 +67,24 @@ class TensorFlowModel:
             ("tf2onnx+onnx2torch", lambda: _through_onnx(self)),
             ("tflite+torch", lambda: _through_tflite(self)),
         )
+
+
+class OpensTensorFlow(ABC):
+    """The part of a source that is the same for every file TensorFlow runs."""
+
+    @abstractmethod
+    def model(self, path: Path, size: tuple[int, int], batch: int) -> TensorFlowModel:
+        """Judge the file and say how to open it with this static input."""
+
+    def open(self, path: Path, *, size: tuple[int, int], batch: int) -> Session:
+        """TensorFlow on the model, as one static graph from its input to its outputs."""
+        return self.model(path, size, batch).session()
+
+    def importers(
+        self, path: Path, *, size: tuple[int, int], batch: int
+    ) -> tuple[tuple[str, HubExport], ...]:
+        """Through ONNX, then through TensorFlow Lite."""
+        return self.model(path, size, batch).importers()
 
 
 def _static(model: TensorFlowModel) -> Callable[..., Sequence[TfTensor]]:
