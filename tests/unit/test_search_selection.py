@@ -102,7 +102,9 @@ def test_an_image_stays_on_its_side_when_others_come_or_go() -> None:
     assert 250 < len(whole.search) < 350
     searched_on = {items[i].sha256 for i in whole.search}
     for part in (items[::3], items[100:]):
-        assert {part[i].sha256 for i in divide(part, everything).search} <= searched_on
+        divided = divide(part, everything)
+        assert {part[i].sha256 for i in divided.search} <= searched_on
+        assert not {part[i].sha256 for i in divided.held_out} & searched_on
 
 
 def test_a_lopsided_division_decides_nothing() -> None:
