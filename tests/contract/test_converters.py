@@ -46,11 +46,10 @@ def converter(edge: str) -> Converter:
     return CONVERTERS.load(edge)
 
 
-@pytest.fixture
-def from_hub(converter: Converter) -> Converter:
-    if converter.source != "hub":
-        pytest.skip("hub programs are the source of other converters")
-    return converter
+@pytest.fixture(params=[edge for edge in CONVERTERS if edge.startswith("hub-")])
+def from_hub(request: pytest.FixtureRequest) -> Converter:
+    """Those that read a hub program."""
+    return CONVERTERS.load(request.param)
 
 
 def convert(edge: str, folder: Path, source: Layout, target: Layout) -> tuple[Path, WrittenModel]:

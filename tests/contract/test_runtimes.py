@@ -158,13 +158,11 @@ def test_a_saved_model_cannot_be_looked_into(model_files: dict[str, Path]) -> No
         RUNTIMES.load("saved_model").open_for_trace(model_files["saved_model"])
 
 
-@pytest.fixture
-def traceable(name: str) -> None:
-    if name == "saved_model":
-        pytest.skip("its program is one operator to TensorFlow")
+TRACEABLE = [name for name in RUNTIMES if name != "saved_model"]
+"""A SavedModel's program is one operator to TensorFlow."""
 
 
-@pytest.mark.usefixtures("traceable")
+@pytest.mark.parametrize("name", TRACEABLE)
 def test_trace_ends_in_the_outputs(runtime: Runtime, model: Path) -> None:
     session = runtime.open_for_trace(model)
     outputs = session.run(FEED)
@@ -176,7 +174,7 @@ def test_trace_ends_in_the_outputs(runtime: Runtime, model: Path) -> None:
         assert any(np.array_equal(value, seen) for _, seen in traced)
 
 
-@pytest.mark.usefixtures("traceable")
+@pytest.mark.parametrize("name", TRACEABLE)
 def test_trace_changes_no_file(runtime: Runtime, model: Path) -> None:
     before = model.read_bytes()
     list(runtime.open_for_trace(model).trace(FEED))
