@@ -138,10 +138,12 @@ def measured(case: Case, report: Report) -> Row:
     expected = case.known is None or (
         source is not None and abs(source - case.known) <= TOLERANCE[case.metric or ""]
     )
+    why = reasons(report)
+    as_expected = report.accepted if case.refused is None else case.refused in why
     return Row(
         name=case.name,
-        verdict="accepted" if report.accepted else f"refused: {reasons(report)}",
-        holds=report.accepted and expected and case.refused is None,
+        verdict="accepted" if report.accepted else f"refused: {why}",
+        holds=as_expected and expected,
         importer=report.capture.importer,
         metric=case.metric or "agreement",
         known=case.known,

@@ -95,7 +95,8 @@ CASES = (
     Case(model="models/detect/yolov8n_full_integer_quant.tflite", images=COCO, metric="map50"),
     Case(model="models/detect/yolox_nano.onnx", images=COCO, metric="map50", known=0.512),
     Case(model="models/detect/yolox_nano_mask3_float16.tflite"),
-    Case(model="models/detect/yolox_nano_mask3_int8.tflite"),
+    # No picture here shows a mask, and where nothing is found 8 bits prove nothing.
+    Case(model="models/detect/yolox_nano_mask3_int8.tflite", refused="box_agreement"),
     Case(model="models/detect/yolov5n_face.pt"),
     Case(model="models/detect/version-RFB-320.onnx"),
     Case(model="models/detect/version-RFB-320.pth", refused=BARE_WEIGHTS),

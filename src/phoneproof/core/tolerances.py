@@ -35,6 +35,10 @@ rounding stays below half of the signal, four of five images keep their class, a
 clear detections stay. Boxes beside the threshold flicker by the dozen in 8 bits (a quarter of all
 that yolov8n shows), so only half of all boxes must agree. A wrong layer leaves none of this."""
 
+DEQUANTISED_FAINT: Final = 4 / 256
+"""Probabilities that differ by less than four steps of 8 bits are all rounding: where no image
+shows what the model knows, they are nothing else, and their signal-to-noise ratio means nothing."""
+
 DEQUANTISED_BOX_PIXELS: Final = 16.0
 """A box in 8 bits over 640 pixels moves in steps of 2.5; a corner goes through several layers of
 such rounding."""
