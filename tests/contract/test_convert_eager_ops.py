@@ -49,6 +49,7 @@ BODIES: dict[object, Body] = {
     ),
     aten._adaptive_avg_pool2d.default: lambda x: x * aten._adaptive_avg_pool2d(x, [1, 1]),
     aten._unsafe_view.default: lambda x: aten._unsafe_view(x + 1, [1, 6, 8, 12]),
+    aten.view.default: lambda x: aten.view(x + 1, [1, 6, 8, 12]),
     aten.grid_sampler_2d.default: lambda x: aten.grid_sampler_2d(x, GRID, 0, 0, False),
 }
 
@@ -92,3 +93,26 @@ def test_the_operator_is_gone(operator: object) -> None:
     assert operator not in {node.target for node in module.graph.nodes}
     expected = OneOperator(BODIES[operator])(image)
     assert all(torch.allclose(a, b) for a, b in zip(module(image), expected, strict=True))
+
+
+class Flat(nn.Module):
+    """A convolution whose output is viewed as a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.ops.aten.view(self.conv(image), [1, 4 * 6 * 6])
+
+
+def test_a_row_does_not_mind_the_strides_of_an_nhwc_input() -> None:
+    image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    strided = torch.empty(1, 8, 8, 1).permute(0, 3, 1, 2).copy_(image)
+    net = Flat()
+    expected = net(image)
+    module = torch.export.export(net, (image,)).module(check_guards=False)
+    with pytest.raises(RuntimeError, match="view"):
+        module(strided)
+    to_eager_ops(module)
+    assert torch.allclose(module(strided), expected)

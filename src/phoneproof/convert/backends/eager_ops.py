@@ -114,6 +114,8 @@ RULES: Final[dict[object, Rule]] = {
     aten.native_group_norm.default: _group_norm,
     aten._to_copy.default: _cast,
     aten._adaptive_avg_pool2d.default: _renamed(aten.adaptive_avg_pool2d.default),
-    aten._unsafe_view.default: _renamed(aten.view.default),
+    # A view needs the strides it was traced with; behind an NHWC input convolutions give others.
+    aten._unsafe_view.default: _renamed(aten.reshape.default),
+    aten.view.default: _renamed(aten.reshape.default),
     aten.grid_sampler_2d.default: _renamed(aten.grid_sampler.default),
 }
