@@ -103,7 +103,8 @@ class Flat(nn.Module):
         self.conv = nn.Conv2d(1, 4, 3)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.ops.aten.view(self.conv(image), [1, 4 * 6 * 6])
+        row: torch.Tensor = torch.ops.aten.view(self.conv(image), [1, 4 * 6 * 6])
+        return row
 
 
 def test_a_row_does_not_mind_the_strides_of_an_nhwc_input() -> None:

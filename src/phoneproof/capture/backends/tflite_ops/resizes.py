@@ -32,7 +32,8 @@ def resize_bilinear(call: Call) -> Value:
     if have == wanted:
         return first(image)
     if have == (1, 1):
-        return first(image.expand(-1, -1, *wanted))
+        # Not expand(): litert-torch turns the axes but not the shape it writes into BROADCAST_TO.
+        return first(image * image.new_ones((1, 1, *wanted)))
     if call.options.flag("alignCorners"):
         if all(side > 1 for side in wanted):
             return first(
