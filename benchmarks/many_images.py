@@ -77,7 +77,7 @@ def write_pictures(folder: Path, count: int) -> None:
 
 def measure(project: Path, count: int, *, interrupts: bool) -> Figure:
     """A whole build; then, with the cache emptied, one that is interrupted and goes on."""
-    build = [*COMMAND, "build", "--quiet"]
+    build = [*COMMAND, "build"]
     with peak_memory() as peak:
         seconds = timed(lambda: finish(build, project))
     resumed = None
