@@ -167,7 +167,8 @@ CASES = (
     Case(model="models/pose/cpm_model.pb", precisions=("float32",)),
     Case(model="models/pose/cpm_model.tflite", precisions=("float32",)),
     Case(model="models/pose/cpm_model.mlmodel", refused=CORE_ML),
-    Case(model="models/segment/deeplabv3_mnv2_dm05_pascal_quant.tflite"),
+    # Half precision flips the class of pixels on borders: 31 dB on the map of classes.
+    Case(model="models/segment/deeplabv3_mnv2_dm05_pascal_quant.tflite", precisions=("float32",)),
     Case(
         model="models/detect/yolov8n_coco_rebuilt.pt",
         images=COCO,
