@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow
+from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

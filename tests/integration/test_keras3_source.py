@@ -21,10 +21,10 @@ from phoneproof.capture.backends.keras_layers import (
 )
 from phoneproof.capture.backends.keras_load import import_keras3
 from phoneproof.capture.backends.keras_zip import KerasSource
-from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow
 from phoneproof.capture.sources import find_source
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.core.tolerances import HUB_RELATIVE
+from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow
 from tests.integration.hub_agreement import photographs, worst_relative
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")

@@ -15,11 +15,11 @@ import torch
 
 from phoneproof.capture.backends.keras_h5 import KerasH5Source
 from phoneproof.capture.backends.keras_layers import LAYERS
-from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow
 from phoneproof.capture.sources import find_source
 from phoneproof.core.artifact import file_sha256
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.core.tolerances import HUB_RELATIVE
+from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow
 from tests.assets import asset
 from tests.integration.hub_agreement import photographs, worst_relative
 

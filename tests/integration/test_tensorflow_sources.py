@@ -12,11 +12,11 @@ import pytest
 from phoneproof.capture.backends import onnx_prepare
 from phoneproof.capture.backends.frozen_graph import FrozenGraphSource
 from phoneproof.capture.backends.saved_model import SavedModelSource
-from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow
 from phoneproof.capture.sources import find_source
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.core.tolerances import HUB_RELATIVE
 from phoneproof.formats.tensorflow_ops import ALLOWED, reaches_outside
+from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow
 from tests.assets import asset
 from tests.integration.hub_agreement import photographs, worst_relative
 from tests.integration.tensorflow_models import (

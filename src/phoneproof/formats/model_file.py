@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from phoneproof.core.errors import InvalidInput, StorageError
 
@@ -35,6 +35,35 @@ def require_model_file(path: Path, what: str) -> None:
             found="a Git-LFS pointer: the file itself was never downloaded",
             next_step="run 'git lfs pull' in the repository the file came from",
         )
+
+
+def weights_beside(model: Path, name: str, *, of: str = "") -> Path:
+    """A file that a model keeps weights in: its own, inside its folder.
+
+    Args:
+        name: relative to the model's folder, as the model says. of: what they belong to, for the
+            message ("tensor 'w'").
+
+    Raises:
+        InvalidInput: the name leads out of the folder, or there is no such file.
+    """
+    folder = model.parent.resolve()
+    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+    file = folder / name
+    if not name or absolute or ".." in parts or not file.resolve().is_relative_to(folder):
+        raise InvalidInput(
+            f"{model.name} reads its weights from outside its own folder",
+            found=f"external data {name!r}" + (f" of {of}" if of else ""),
+            next_step="do not trust this file; save the model again with its data beside it",
+        )
+    if not file.is_file():
+        raise InvalidInput(
+            f"{model.name} keeps its weights in a file that is missing",
+            found=f"no {name!r} beside it",
+            next_step=f"put {name!r} into the folder of {model.name}",
+        )
+    return file
 
 
 @contextmanager

@@ -22,12 +22,12 @@ from phoneproof.core.json_format import parse
 from phoneproof.core.report import RefusedImporter
 from phoneproof.pipeline.artifact_steps import PredictStep
 from phoneproof.pipeline.capture_steps import HUB_FILE, HUB_INFO, HubInfo
-from phoneproof.pipeline.judge_steps import MeasureStep, measured
+from phoneproof.pipeline.judge_steps import MeasureStep, OnLabelsStep, measured
 from phoneproof.pipeline.parts import predicted
 from phoneproof.pipeline.request import BuildRequest
 from phoneproof.pipeline.step import StepResult
 from phoneproof.pipeline.workshop import Workshop
-from phoneproof.verify.limits import DEQUANTISED_LIMITS, Limits
+from phoneproof.verify.limits import DEQUANTISED_LIMITS
 from phoneproof.verify.verdicts import accepted
 
 _ON_LABELS = ("top1", "top5", "map50", "map50_95")
@@ -104,7 +104,9 @@ def pass_gate(
     """Try importers from `first` on until one passes."""
     folder = baseline.result().folder
     refused = list(first.info.failed)
-    judged = _judge(request, workshop, first, folder)
+    on_labels = _on_labels(request, workshop, folder)
+    order = tuple(check for check in on_labels if check.name == "label_order")
+    judged = _judge(request, workshop, first, folder, order)
     while not judged.passed and judged.hub.info.remaining:
         info = judged.hub.info
         refused.append(RefusedImporter(importer=info.importer, checks=judged.checks))
@@ -115,14 +117,14 @@ def pass_gate(
             refused.append(RefusedImporter(importer="the importers after it", reason=error.failed))
             break
         refused += hub.info.failed
-        judged = _judge(request, workshop, hub, folder)
+        judged = _judge(request, workshop, hub, folder, order)
     return GateResult(
         hub=judged.hub,
         baseline=judged.run if request.inspection.quantised else folder,
         source_run=folder,
         checks=judged.checks,
         passed=judged.passed,
-        source=_on_labels(request, workshop, folder),
+        source=tuple(check for check in on_labels if check.name in _ON_LABELS),
         refused=tuple(refused),
     )
 
@@ -173,48 +175,41 @@ def hub_run(request: BuildRequest, hub: Hub) -> PredictStep:
     )
 
 
-def _judge(request: BuildRequest, workshop: Workshop, hub: Hub, baseline: Path) -> _Judged:
-    """Run the hub on the evaluation images and compare it with the baseline."""
+def _judge(
+    request: BuildRequest,
+    workshop: Workshop,
+    hub: Hub,
+    baseline: Path,
+    label_order: tuple[Check, ...],
+) -> _Judged:
+    """Run the hub on the evaluation images and compare it with the baseline.
+
+    label_order: of the baseline; a float hub's comparison holds it already.
+    """
     run = predicted(workshop, hub_run(request, hub))
     quantised = request.inspection.quantised
     limits = DEQUANTISED_LIMITS if quantised else request.limits_for("float32")
-    compared = _comparison(request, baseline, run.folder, limits, is_hub=not quantised)
+    compared = MeasureStep(
+        label="hub",
+        baseline=baseline,
+        candidate=run.folder,
+        images=request.images,
+        contract=request.contract,
+        precision="static_wi8_ai8" if quantised else "float32",
+        limits=limits,
+        is_hub=not quantised,
+    )
     checks = measured(workshop.cache.result(compared).folder).checks
     if quantised:
         from phoneproof.verify.bounded import without_faint_noise
 
-        checks = without_faint_noise(checks) + _label_order(request, workshop, baseline)
+        checks = without_faint_noise(checks) + label_order
     return _Judged(hub=hub, run=run.folder, checks=checks, passed=accepted(checks, limits))
 
 
-def _label_order(request: BuildRequest, workshop: Workshop, baseline: Path) -> tuple[Check, ...]:
-    """Whether the labels are the model's: a matter of the source alone."""
+def _on_labels(request: BuildRequest, workshop: Workshop, run: Path) -> tuple[Check, ...]:
+    """The source's metrics and the order of its labels: a matter of the source alone."""
     if not request.images.labelled:
         return ()
-    step = _comparison(request, baseline, baseline, request.limits_for("float32"), is_hub=True)
-    checks = measured(workshop.cache.result(step).folder).checks
-    return tuple(check for check in checks if check.name == "label_order")
-
-
-def _comparison(
-    request: BuildRequest, baseline: Path, candidate: Path, limits: Limits, *, is_hub: bool
-) -> MeasureStep:
-    return MeasureStep(
-        label="hub" if baseline != candidate else "source",
-        baseline=baseline,
-        candidate=candidate,
-        images=request.images,
-        contract=request.contract,
-        precision="static_wi8_ai8" if request.inspection.quantised else "float32",
-        limits=limits,
-        is_hub=is_hub,
-    )
-
-
-def _on_labels(request: BuildRequest, workshop: Workshop, baseline: Path) -> tuple[Check, ...]:
-    """The source's own metrics: itself against itself, of which only these say anything."""
-    if not request.images.labelled:
-        return ()
-    step = _comparison(request, baseline, baseline, Limits(), is_hub=False)
-    checks = measured(workshop.cache.result(step).folder).checks
-    return tuple(check for check in checks if check.name in _ON_LABELS)
+    step = OnLabelsStep(run_folder=run, images=request.images, contract=request.contract)
+    return measured(workshop.cache.result(step).folder).checks

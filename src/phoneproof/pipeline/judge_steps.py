@@ -71,8 +71,7 @@ class MeasureStep:
         return (
             self.baseline.name,
             self.candidate.name,
-            [(item.name, item.sha256, item.label, item.boxes) for item in self.images.items],
-            self.images.split,
+            labels_of(self.images),
             self.contract,
             self.precision,
             self.limits,
@@ -117,6 +116,44 @@ class MeasureStep:
             )
             result = Measured(checks=found.checks, scores=found.scores)
         (output / MEASURED).write_bytes(pretty_bytes(result))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnLabelsStep:
+    """The source's predictions against the labels -> ``measured.json``."""
+
+    run_folder: Path
+    images: ImageSet
+    contract: Contract
+
+    name = "verify source"
+    tools = _STATISTICS_TOOLS
+
+    def identity(self) -> object:
+        """The run (by its address) and the labels."""
+        return self.run_folder.name, labels_of(self.images), self.contract
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write ``measured.json``."""
+        from phoneproof.runtimes.prediction_store import read_predictions
+        from phoneproof.verify.measure import on_labels
+
+        del progress
+        runtime = runtime_info(self.run_folder)
+        checks = on_labels(
+            read_predictions(self.run_folder / PREDICTIONS),
+            images=self.images,
+            contract=self.contract,
+            runtime=f"{runtime.name} ({runtime.version})",
+            device=runtime.device,
+        )
+        (output / MEASURED).write_bytes(pretty_bytes(Measured(checks=checks, scores=())))
+
+
+def labels_of(images: ImageSet) -> object:
+    """What a measurement against labels depends on."""
+    labels = [(item.name, item.sha256, item.label, item.boxes) for item in images.items]
+    return labels, images.split
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,10 @@ from phoneproof.core.binding import Format, Precision
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
-from phoneproof.core.errors import ConfigError, InvalidInput, Unsupported
+from phoneproof.core.errors import ConfigError, Unsupported
 from phoneproof.core.events import Event, Listener
 from phoneproof.core.json_format import content_hash, parse
+from phoneproof.formats.model_file import weights_beside
 from phoneproof.pipeline.capture_steps import FileSource, InspectStep
 from phoneproof.pipeline.config import target_formats, target_precisions
 from phoneproof.pipeline.config_types import Config, LoadedConfig, TargetConfig, TargetName
@@ -83,25 +84,8 @@ def with_external_data(source: FileSource, inspection: Inspection) -> FileSource
     ]
     if not names:
         return source
-    beside = [(name, file_sha256(_beside(source.path, name))) for name in sorted(names)]
+    beside = [(name, file_sha256(weights_beside(source.path, name))) for name in sorted(names)]
     return replace(source, sha256=content_hash((source.sha256, beside)))
-
-
-def _beside(model: Path, name: str) -> Path:
-    file, folder = model.parent / name, model.parent.resolve()
-    if not file.resolve().is_relative_to(folder):
-        raise InvalidInput(
-            f"{model.name} reads its weights from outside its own folder",
-            found=f"{name!r} leads to {file.resolve()}",
-            next_step="put the file itself into the folder",
-        )
-    if not file.is_file():
-        raise InvalidInput(
-            f"{model.name} keeps its weights in a file that is missing",
-            found=f"no file {name!r} beside it",
-            next_step=f"put {name!r} into the folder of {model.name}",
-        )
-    return file
 
 
 def prepare(

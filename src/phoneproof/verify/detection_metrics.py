@@ -175,7 +175,25 @@ def detection_checks(setting: Setting, rows: Sequence[DetectionRow], limits: Lim
         return []
     before = coco_figures(truths, [row.baseline for row in rows])
     after = coco_figures(truths, [row.candidate for row in rows])
-    n = len(rows)
+    return [
+        *_precision_checks(setting, before, after, len(rows)),
+        _map_drop_check(setting, rows, before.map50_95 - after.map50_95, limits),
+        *_small_recall_checks(setting, rows, before.small_recall - after.small_recall, limits),
+    ]
+
+
+def precision_checks(setting: Setting, rows: Sequence[DetectionRow]) -> list[Check]:
+    """map50 and map50_95 of the baseline alone; none where nothing is labelled."""
+    truths = [row.truth for row in rows]
+    if not any(len(truth.labels) for truth in truths):
+        return []
+    figures = coco_figures(truths, [row.baseline for row in rows])
+    return _precision_checks(setting, figures, figures, len(rows))
+
+
+def _precision_checks(
+    setting: Setting, before: MeanAveragePrecision, after: MeanAveragePrecision, n: int
+) -> list[Check]:
     return [
         shown_check(
             setting, "map50", after.map50, n=n, method=f"baseline {before.map50:.4f}; {METHOD}"
@@ -187,8 +205,6 @@ def detection_checks(setting: Setting, rows: Sequence[DetectionRow], limits: Lim
             n=n,
             method=f"baseline {before.map50_95:.4f}; {METHOD}",
         ),
-        _map_drop_check(setting, rows, before.map50_95 - after.map50_95, limits),
-        *_small_recall_checks(setting, rows, before.small_recall - after.small_recall, limits),
     ]
 
 

@@ -28,7 +28,12 @@ from phoneproof.verify.classification_metrics import (
     probability_shift_check,
     top1_agreement_check,
 )
-from phoneproof.verify.detection_metrics import DetectionRow, detection_checks, truth_of
+from phoneproof.verify.detection_metrics import (
+    DetectionRow,
+    detection_checks,
+    precision_checks,
+    truth_of,
+)
 from phoneproof.verify.distribution import (
     ScoreRow,
     compare_scores,
@@ -129,9 +134,39 @@ def hub_equivalence(
         checks.append(top1_agreement_check(setting, rows.classes, limits))
     elif contract.task == "detect":
         checks.append(box_agreement_check(setting, rows.agreement, limits))
+    return (*checks, *_label_order(setting, rows, contract))
+
+
+def on_labels(
+    predictions: Iterable[Prediction],
+    *,
+    images: ImageSet,
+    contract: Contract,
+    runtime: str,
+    device: str,
+) -> tuple[Check, ...]:
+    """One model against the labels: its metrics, shown, and whether the labels are its own."""
+    rows = _Rows()
+    for item, one in zip(images.items, predictions, strict=True):
+        if isinstance(one.app, Classification):
+            rows.classes.append(
+                compare_classes(item.name, item.sha256, one.app, one.app, item.label, contract)
+            )
+        elif isinstance(one.app, Detections):
+            wide = _wide(one, one.app)
+            _add_labelled(rows, (item, one, one), wide, wide)
+    setting = Setting(dataset=images.ref, runtime=runtime, device=device)
+    complete = len(rows.detections) == len(images.items)
+    return (
+        *(c for c in accuracy_checks(setting, rows.classes, Limits()) if c.name != "top1_drop"),
+        *(precision_checks(setting, rows.detections) if complete else ()),
+        *_label_order(setting, rows, contract),
+    )
+
+
+def _label_order(setting: Setting, rows: _Rows, contract: Contract) -> tuple[Check, ...]:
     named = (*named_images(rows.classes), *named_objects(rows.detections))
-    checks += label_order_check(setting, named, len(contract.labels))
-    return tuple(checks)
+    return label_order_check(setting, named, len(contract.labels))
 
 
 def _collect(
@@ -194,14 +229,23 @@ def _compare_detections(
     limits: Limits,
 ) -> None:
     item, before, after = triple
-    wide = before.metric if isinstance(before.metric, Detections) else first
-    wide_after = after.metric if isinstance(after.metric, Detections) else second
+    wide, wide_after = _wide(before, first), _wide(after, second)
     rows.agreement.append(
         compare_boxes(item.name, item.sha256, first, second, wide, contract, limits)
     )
     rows.scores.append(
         compare_scores(item.name, item.sha256, first, second, wide_after, _confidence(contract))
     )
+    _add_labelled(rows, triple, wide, wide_after)
+
+
+def _wide(prediction: Prediction, app: Detections) -> Detections:
+    """Detections under the decode of mAP; the app's where there are no others."""
+    return prediction.metric if isinstance(prediction.metric, Detections) else app
+
+
+def _add_labelled(rows: _Rows, triple: Triple, wide: Detections, wide_after: Detections) -> None:
+    item, before, after = triple
     if item.boxes is not None and before.metric is not None and after.metric is not None:
         rows.detections.append(
             DetectionRow(

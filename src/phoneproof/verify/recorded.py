@@ -17,14 +17,13 @@ from phoneproof.core.preflight import RecordedMetric
 from phoneproof.decode.labels import ranking
 from phoneproof.decode.results import Classification, Detections
 from phoneproof.runtimes.predict import Prediction
-from phoneproof.verify.average_precision import mean_average_precision
+from phoneproof.verify.average_precision import bootstrap_precision
 from phoneproof.verify.coco_matching import Truth, match_classes
 from phoneproof.verify.detection_metrics import coco_figures, truth_of
 from phoneproof.verify.statistics import (
     Estimate,
     binomial,
     bootstrap_estimate,
-    bootstrap_weights,
 )
 
 RECORDED_NAMES: Final = MappingProxyType(
@@ -160,9 +159,7 @@ def _precision(predictions: Iterable[Prediction], images: ImageSet) -> dict[str,
     if not any(len(truth.labels) for truth in truths):
         return {}
     figures = coco_figures(truths, found)
-    replicates = mean_average_precision(
-        match_classes(truths, found), bootstrap_weights(len(truths))
-    )
+    replicates = bootstrap_precision(match_classes(truths, found), len(truths))
     return {
         "map50": _estimate(figures.map50, replicates[0], len(truths)),
         "map50_95": _estimate(figures.map50_95, replicates.mean(axis=0), len(truths)),

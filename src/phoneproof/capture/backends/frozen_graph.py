@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from phoneproof.capture.backends.saved_model_leaves import output_facts
 from phoneproof.capture.backends.tensorflow_image import ImageTensor, image_tensor
-from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow, silent_stderr
 from phoneproof.capture.backends.tensorflow_to_hub import (
     Forward,
     OpensTensorFlow,
@@ -26,6 +25,7 @@ from phoneproof.formats.model_file import require_model_file
 from phoneproof.formats.tensorflow_graph import Node, Program, base, program_of, shape_of
 from phoneproof.formats.tensorflow_judge import Allowance, Saver, refuse_what_reaches_outside
 from phoneproof.runtimes.backends.tensorflow_messages import read_graph_def
+from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow, silent_stderr
 
 if TYPE_CHECKING:
     from tensorflow import Tensor as TfTensor

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from phoneproof.capture.backends.keras_config import KerasConfig
 from phoneproof.capture.backends.keras_inspect import image_of
-from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow, silent_stderr
 from phoneproof.capture.backends.tensorflow_to_hub import Forward, TensorFlowModel
 from phoneproof.capture.fixed_session import static_shape
 from phoneproof.core.errors import ConversionFailed, Unsupported, first_line
+from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow, silent_stderr
 
 if TYPE_CHECKING:
     from tensorflow import Tensor as TfTensor

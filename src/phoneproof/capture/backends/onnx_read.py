@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import onnx
 from onnx import GraphProto, ModelProto, TensorProto, external_data_helper
 
 from phoneproof.core.errors import InvalidInput, Unsupported
-from phoneproof.formats.model_file import require_model_file
+from phoneproof.formats.model_file import require_model_file, weights_beside
 
 _MAX_BYTES = 2**31 - 1
 """A protobuf message cannot be larger; bigger models keep their weights in external files."""
@@ -129,22 +129,7 @@ def _count(tensor: TensorProto) -> int:
 
 def _check_external(path: Path, tensor: TensorProto) -> None:
     location = _location(tensor)
-    folder = path.parent.resolve()
-    parts = (*PurePosixPath(location).parts, *PureWindowsPath(location).parts)
-    absolute = PurePosixPath(location).is_absolute() or PureWindowsPath(location).anchor
-    target = folder / location
-    if not location or absolute or ".." in parts or not target.resolve().is_relative_to(folder):
-        raise InvalidInput(
-            f"{path.name} reads its weights from outside its own folder",
-            found=f"external data {location!r} of tensor {tensor.name!r}",
-            next_step="do not trust this file; save the model again with its data beside it",
-        )
-    if not target.is_file():
-        raise InvalidInput(
-            f"{path.name} keeps its weights in a file that is missing",
-            found=f"no {location!r} beside it",
-            next_step=f"put {location!r} into the folder of {path.name}",
-        )
+    target = weights_beside(path, location, of=f"tensor {tensor.name!r}")
     end = sum(_place(path, tensor, key) for key in ("offset", "length"))
     if end > target.stat().st_size:
         raise InvalidInput(

@@ -16,7 +16,6 @@ from phoneproof.capture.backends.saved_model_files import (
 )
 from phoneproof.capture.backends.saved_model_leaves import output_facts
 from phoneproof.capture.backends.tensorflow_image import ImageTensor, image_tensor
-from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow, silent_stderr
 from phoneproof.capture.backends.tensorflow_to_hub import (
     Forward,
     OpensTensorFlow,
@@ -33,6 +32,7 @@ from phoneproof.formats.saved_model import refuse_ways_out
 from phoneproof.formats.tensorflow_graph import Program, program_of, shape_of
 from phoneproof.formats.tensorflow_judge import refuse_meta_graph
 from phoneproof.runtimes.backends.tensorflow_messages import read_saved_model
+from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow, silent_stderr
 
 if TYPE_CHECKING:
     from tensorflow import Tensor as TfTensor

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow, silent_stderr
 from phoneproof.capture.base import HubExport
 from phoneproof.capture.fixed_session import FixedSession
 from phoneproof.core.errors import ConversionFailed, first_line
 from phoneproof.core.tensors import TensorSpec
+from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow, silent_stderr
 from phoneproof.runtimes.base import Session, Tensor
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def hub_through_onnx(
 
 
 def _to_onnx(data: bytes, name: str) -> ModelProto:
-    from phoneproof.capture.backends.tensorflow_quiet import import_tensorflow, silent_stderr
+    from phoneproof.runtimes.backends.tensorflow_quiet import import_tensorflow, silent_stderr
 
     import_tensorflow()
     from tf2onnx import optimizer
