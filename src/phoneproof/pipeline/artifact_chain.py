@@ -173,12 +173,16 @@ class ArtifactChain:
             folder=str(PurePosixPath(parent.artifact.path).parent),
         )
 
-    def judge(self, made: MadeArtifact) -> JudgedArtifact:
-        """Run an artifact on the evaluation images and compare it with the baseline."""
+    def judge(self, made: MadeArtifact, parent: PredictStep | None = None) -> JudgedArtifact:
+        """Run an artifact on the evaluation images and compare it with the baseline.
+
+        `parent` runs the file it was made from, to be compared beside it.
+        """
         artifact = made.artifact
         # A repaired file is held to what was asked for, not to what it became.
         limits = self.request.limits_for(artifact.requested)
         run = predicted(self.workshop, self.run_of(made))
+        before = predicted(self.workshop, parent).folder if parent is not None else None
         result = self.workshop.cache.result(
             MeasureStep(
                 label=artifact.id,
@@ -188,6 +192,7 @@ class ArtifactChain:
                 contract=self.request.contract,
                 precision=artifact.requested,
                 limits=limits,
+                parent=before,
                 baseline_bytes=self.request.inspection.bytes,
                 candidate_bytes=artifact.bytes,
             )

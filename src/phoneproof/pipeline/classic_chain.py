@@ -21,11 +21,10 @@ from phoneproof.pipeline.artifact_chain import JudgedArtifact, LinkResult
 from phoneproof.pipeline.artifact_steps import (
     ConvertStep,
     MadeArtifact,
+    PredictStep,
     made_artifact,
 )
 from phoneproof.pipeline.gate import hub_run
-from phoneproof.pipeline.judge_steps import MeasureStep, measured
-from phoneproof.pipeline.parts import predicted
 from phoneproof.pipeline.reimport_step import ReimportStep
 from phoneproof.pipeline.request import ArtifactRequest
 
@@ -55,12 +54,12 @@ class ClassicChain:
         made: list[Future[MadeArtifact]] = []
         for place in range(len(self.links)):
             made.append(call(partial(self._make, place, tuple(made))))
-        compared: list[Future[tuple[Check, ...]]] = [
-            call(partial(self._compare, place, tuple(made))) for place in range(len(self.links))
-        ]
+        compared = tuple(
+            call(partial(self._compared, place, tuple(made))) for place in range(len(self.links))
+        )
         direct = call(partial(self._direct, tuple(made)))
         futures = {
-            request.id: call(partial(self._judge, place, tuple(made), tuple(compared), direct))
+            request.id: call(partial(self._judge, place, tuple(made), compared, direct))
             for place, request in enumerate(self.float32)
         }
         for request in self.wanted:
@@ -120,40 +119,25 @@ class ClassicChain:
             opset=request.opset,
         )
 
-    def _compare(self, place: int, made: tuple[Future[MadeArtifact], ...]) -> tuple[Check, ...]:
-        """The artifact against its parent, held to float32 limits; nothing gates."""
-        chain, request = self.chain, self.chain.request
-        child = made[place].result()
-        before = (
-            hub_run(request, chain.hub) if place == 0 else chain.run_of(made[place - 1].result())
-        )
-        runs = predicted(chain.workshop, before), predicted(chain.workshop, chain.run_of(child))
-        result = chain.workshop.cache.result(
-            MeasureStep(
-                label=f"the link to {child.artifact.id}",
-                baseline=runs[0].folder,
-                candidate=runs[1].folder,
-                images=request.images,
-                contract=request.contract,
-                precision="float32",
-                limits=request.limits_for("float32"),
-            )
-        )
-        return tuple(
-            msgspec.structs.replace(check, against="parent", gating=False)
-            for check in measured(result.folder).checks
-            if check.kind == "bounded" and check.limit is not None
-        )
+    def _parent_run(self, place: int, made: tuple[Future[MadeArtifact], ...]) -> PredictStep:
+        """The step that runs what a link was made from."""
+        if place == 0:
+            return hub_run(self.chain.request, self.chain.hub)
+        return self.chain.run_of(made[place - 1].result())
+
+    def _compared(self, place: int, made: tuple[Future[MadeArtifact], ...]) -> JudgedArtifact:
+        """A link's artifact against the baseline and against its parent."""
+        return self.chain.judge(made[place].result(), self._parent_run(place, made))
 
     def _judge(
         self,
         place: int,
         made: tuple[Future[MadeArtifact], ...],
-        compared: tuple[Future[tuple[Check, ...]], ...],
+        compared: tuple[Wait, ...],
         direct: Future[JudgedArtifact | None],
     ) -> JudgedArtifact:
-        judged = self.chain.judge(made[place].result())
-        checks = tuple(future.result() for future in compared[: place + 1])
+        judged = compared[place].result()
+        checks = tuple(one.result().measured.against_parent for one in compared[: place + 1])
         parent = self.float32[place - 1].id if place else None
         link = LinkResult(
             edge=self.links[place].edge,

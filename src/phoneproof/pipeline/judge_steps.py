@@ -33,10 +33,15 @@ _STATISTICS_TOOLS = ("numpy", "scipy", "faster-coco-eval")
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """The checks of one run, and the score pairs of the confidence plot."""
+    """The checks of one run, the score pairs of the confidence plot, and the run it came from.
+
+    against_parent: how far the run left that of the file it was made from; empty where nobody
+    asked. None of them gates.
+    """
 
     checks: tuple[Check, ...]
     scores: tuple[tuple[float, float], ...]
+    against_parent: tuple[Check, ...] = ()
 
 
 def measured(folder: Path) -> Measured:
@@ -46,7 +51,10 @@ def measured(folder: Path) -> Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureStep:
-    """Two prediction folders -> ``measured.json``. Limits and labels matter only here."""
+    """Two prediction folders -> ``measured.json``. Limits and labels matter only here.
+
+    parent: the run of the file the candidate was made from, compared beside the baseline.
+    """
 
     label: str
     baseline: Path
@@ -56,6 +64,7 @@ class MeasureStep:
     precision: Precision
     limits: Limits
     is_hub: bool = False
+    parent: Path | None = None
     baseline_bytes: int | None = None
     candidate_bytes: int | None = None
 
@@ -76,6 +85,7 @@ class MeasureStep:
             self.precision,
             self.limits,
             self.is_hub,
+            self.parent.name if self.parent is not None else None,
             self.baseline_bytes,
             self.candidate_bytes,
         )
@@ -114,8 +124,28 @@ class MeasureStep:
                 baseline_bytes=self.baseline_bytes,
                 candidate_bytes=self.candidate_bytes,
             )
-            result = Measured(checks=found.checks, scores=found.scores)
+            result = Measured(
+                checks=found.checks,
+                scores=found.scores,
+                against_parent=self._against_parent(shown, runtime.device),
+            )
         (output / MEASURED).write_bytes(pretty_bytes(result))
+
+    def _against_parent(self, runtime: str, device: str) -> tuple[Check, ...]:
+        from phoneproof.runtimes.prediction_store import read_predictions
+        from phoneproof.verify.measure import agreement
+
+        if self.parent is None:
+            return ()
+        return agreement(
+            read_predictions(self.parent / PREDICTIONS),
+            read_predictions(self.candidate / PREDICTIONS),
+            images=self.images,
+            contract=self.contract,
+            limits=self.limits,
+            runtime=runtime,
+            device=device,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Final
 
+import msgspec
+
 from phoneproof.core.binding import Precision
 from phoneproof.core.check import Check
 from phoneproof.core.contract import Contract
@@ -135,6 +137,28 @@ def hub_equivalence(
     elif contract.task == "detect":
         checks.append(box_agreement_check(setting, rows.agreement, limits))
     return (*checks, *_label_order(setting, rows, contract))
+
+
+def agreement(
+    parent: Iterable[Prediction],
+    child: Iterable[Prediction],
+    *,
+    images: ImageSet,
+    contract: Contract,
+    limits: Limits,
+    runtime: str,
+    device: str,
+) -> tuple[Check, ...]:
+    """An artifact against the one it was made from; nothing gates, labels play no part."""
+    rows = _collect(parent, child, images, contract, limits, needs_outputs=True)
+    setting = Setting(dataset=images.ref, runtime=runtime, device=device)
+    checks = role_checks(setting, rows.roles, limits)
+    if contract.task == "classify":
+        checks.append(top1_agreement_check(setting, rows.classes, limits))
+    elif contract.task == "detect":
+        checks.append(box_agreement_check(setting, rows.agreement, limits))
+        checks.append(shown_scores_check(setting, rows.agreement, limits))
+    return tuple(msgspec.structs.replace(check, against="parent", gating=False) for check in checks)
 
 
 def on_labels(
