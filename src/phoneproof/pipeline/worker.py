@@ -128,9 +128,20 @@ def _run(step: Step, output: Path, channel: BinaryIO) -> Message:
         return _failure(error, output)
     finally:
         _log(None)
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return Success(peak_rss_bytes=max(own, children) * 1024)
+    return Success(peak_rss_bytes=max(_own_peak(), children) * 1024)
+
+
+def _own_peak() -> int:
+    """The peak resident set of this process, KiB.
+
+    ``ru_maxrss`` of Linux survives exec(2) and so counts the parent's memory too; VmHWM of
+    proc(5) begins anew.
+    """
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _failure(error: Exception, place: Path) -> Failure:
