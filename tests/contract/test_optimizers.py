@@ -10,6 +10,7 @@ import pytest
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.errors import InvalidInput
+from phoneproof.core.recipe import Float16
 from phoneproof.formats.tflite import TfliteGraph, TfliteOp, TfliteTensor
 from phoneproof.optimize.base import OPTIMIZERS, Optimizer, OptimizeRequest
 from phoneproof.runtimes.base import RUNTIMES
@@ -45,7 +46,7 @@ def bound(source: Path) -> Binding:
 def propose(optimizer: Optimizer, source: Path, output: Path) -> WrittenModel:
     return optimizer.propose(
         OptimizeRequest(
-            float32_share=0.01,
+            recipe=Float16(float32_share=0.01),
             artifact=source,
             contract=tiny.CONTRACT,
             binding=bound(source),
@@ -115,7 +116,7 @@ def test_garbage_is_refused(optimizer: Optimizer, source: Path, tmp_path: Path) 
                 artifact=garbage,
                 contract=tiny.CONTRACT,
                 binding=bound(source),
-                float32_share=0.01,
+                recipe=Float16(float32_share=0.01),
                 output=tmp_path / "candidate",
             )
         )

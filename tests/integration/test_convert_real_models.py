@@ -15,6 +15,7 @@ from phoneproof.convert.artifact import permutation
 from phoneproof.convert.base import CONVERTERS, ConvertRequest
 from phoneproof.core.binding import Binding, Format, InputBinding, Layout, OutputBinding
 from phoneproof.core.contract import Contract, ImageInput
+from phoneproof.core.recipe import Float16
 from phoneproof.formats.onnx_file import onnx_inventory, read_onnx
 from phoneproof.formats.tflite import read_inventory, read_tflite
 from phoneproof.optimize.base import OPTIMIZERS, OptimizeRequest
@@ -154,7 +155,7 @@ def test_yolov8n_as_tflite_float32_and_float16(yolo: Case, tmp_path: Path) -> No
 
     OPTIMIZERS.load("tflite-float16").propose(
         OptimizeRequest(
-            float32_share=0.01,
+            recipe=Float16(float32_share=0.01),
             artifact=output,
             contract=yolo.contract,
             binding=converted.binding,

@@ -47,7 +47,7 @@ def test_the_chain_ends_at_the_last_format(last: Format, count: int) -> None:
 def test_float16_only_where_it_is_asked_for() -> None:
     found = requests_of(TargetConfig(route="classic", precisions=("float16",)))
     assert [one.id for one in found] == [*CLASSIC, "tflite-float16"]
-    assert found[-1].optimizer == "tflite-float16"
+    assert found[-1].precision == "float16"
 
 
 def test_a_layout_is_that_of_the_end() -> None:
@@ -61,7 +61,7 @@ def test_ids_stay_unique_where_both_routes_make_a_format() -> None:
     found = requests_of(TargetConfig(route="classic"), DIRECT)
     ids = [one.id for one in found]
     assert ids == ["tflite-float32", *CLASSIC[:3], "tflite-float32-classic"]
-    assert [one.optimizer for one in found if one.format == "tflite"] == ["tflite-float32"] * 2
+    assert [one.precision for one in found if one.format == "tflite"] == ["float32"] * 2
 
 
 def test_the_onnx_file_of_both_routes_is_one() -> None:

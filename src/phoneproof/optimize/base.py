@@ -1,4 +1,4 @@
-"""The optimizer Protocol and the table of optimizers."""
+"""The optimizer Protocols and their tables."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import msgspec
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
+from phoneproof.core.events import Progress
+from phoneproof.core.recipe import Float16, Recipe, Static
 from phoneproof.core.registry import Entry, Registry
 
 
 class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The artifact to change (a file the optimizer may not touch) and where to write.
+    """The artifact to change (a file the optimizer may not touch), how, and where to write.
 
-    float32_share: of the weight bytes that result, how many may stay float32 for accuracy's sake.
+    ranges: ``ranges.json`` of that very file, where the recipe needs ranges.
     """
 
     artifact: Path
     contract: Contract
     binding: Binding
-    float32_share: float
+    recipe: Recipe
     output: Path
+    ranges: Path | None = None
 
 
 class Optimizer(Protocol):
@@ -33,7 +36,48 @@ class Optimizer(Protocol):
         """Write one candidate.
 
         Raises:
-            OptimizationFailed: the library broke.
+            OptimizationFailed: the library broke, or the recipe does not fit the file.
+        """
+        ...
+
+
+class RepairRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A float32 artifact whose weights shall survive rounding better.
+
+    recipe: how it will be quantized. ranges: ``ranges.json`` of the artifact. images: calibration
+    images, unlabelled. seconds: the time that may be spent. output: a folder that is there.
+    """
+
+    artifact: Path
+    contract: Contract
+    binding: Binding
+    recipe: Static
+    ranges: Path
+    images: tuple[Path, ...]
+    seconds: float
+    output: Path
+
+
+class RepairedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A float32 file of the same function (or nearly) that quantizes better.
+
+    file: its name in the output folder. ranges: name of its ``ranges.json`` there; null where it
+    has to be calibrated again. options: sorted (name, JSON text).
+    """
+
+    model: WrittenModel
+    file: str
+    ranges: str | None = None
+
+
+class Repairer(Protocol):
+    """float32 artifact -> float32 artifact, changed before rounding. Proposes, never judges."""
+
+    def repair(self, request: RepairRequest, progress: Progress) -> RepairedModel:
+        """Write the changed file.
+
+        Raises:
+            OptimizationFailed: nothing here that it could change, or a value that is not finite.
         """
         ...
 
@@ -48,4 +92,15 @@ OPTIMIZERS: Registry[Optimizer] = Registry(
         ),
     },
 )
-"""Keyed by ``format-precision`` of what they write."""
+"""Keyed by format and kind of recipe (`optimizer_for`)."""
+
+REPAIRERS: Registry[Repairer] = Registry(
+    "repairer",
+    {},
+)
+
+
+def optimizer_for(format_: str, recipe: Recipe) -> str:
+    """The name of the optimizer that follows a recipe: ``tflite-float16``, ``onnx-quantized``."""
+    kind = "float16" if isinstance(recipe, Float16) else "quantized"
+    return f"{format_}-{kind}"

@@ -11,6 +11,7 @@ from phoneproof.convert.routes import ROUTES
 from phoneproof.core.binding import Format
 from phoneproof.core.check import Check, Verdict, artifact_verdict
 from phoneproof.core.dataset import ImageItem, ImageSet
+from phoneproof.core.recipe import Float16
 from phoneproof.core.report import Attempt, Divergence
 from phoneproof.pipeline.artifact_steps import (
     PURE,
@@ -156,8 +157,9 @@ class ArtifactChain:
         self, wanted: ArtifactRequest, parent: MadeArtifact, float32_share: float
     ) -> MadeArtifact:
         step = OptimizeStep(
-            optimizer=wanted.optimizer,
-            float32_share=float32_share,
+            label=f"float16, {float32_share:.0%} float32" if float32_share > PURE else "float16",
+            format=wanted.format,
+            recipe=Float16(float32_share=float32_share),
             artifact=parent.path,
             artifact_sha256=parent.artifact.sha256,
             contract=self.request.contract,

@@ -14,10 +14,12 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Progress
 from phoneproof.core.json_format import parse, pretty_bytes
+from phoneproof.core.recipe import Recipe
 from phoneproof.pipeline.prediction import RUNTIME_FILE, RuntimeInfo, raw_image_count, write_run
 from phoneproof.pipeline.step import StepResult
 
 MADE = "made.json"
+RANGES = "ranges.json"
 PURE = 0.01
 """A file whose weights are of one precision but for this share is called by that precision."""
 
@@ -97,47 +99,47 @@ class ConvertStep:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizeStep:
-    """Artifact -> candidate of another precision."""
+    """Artifact -> candidate with other numbers.
 
-    optimizer: str
-    float32_share: float
+    label: the recipe as people read it. ranges: the folder that holds ``ranges.json`` of the
+    artifact, where the recipe needs them.
+    """
+
+    label: str
+    format: Format
+    recipe: Recipe
     artifact: Path
     artifact_sha256: str
     contract: Contract
     binding: Binding
+    ranges: Path | None = None
 
-    tools = ("ai-edge-quantizer", "ai-edge-litert", "numpy")
+    tools = ("ai-edge-quantizer", "ai-edge-litert", "onnx", "onnxruntime", "numpy")
 
     @property
     def name(self) -> str:
         """Named by what it writes."""
-        kept = f", {self.float32_share:.0%} float32" if self.float32_share > PURE else ""
-        return f"optimize {self.optimizer}{kept}"
+        return f"optimize {self.format}-{self.label}"
 
     def identity(self) -> object:
-        """The artifact and the optimizer."""
-        return (
-            self.optimizer,
-            self.float32_share,
-            self.artifact_sha256,
-            self.contract,
-            self.binding,
-        )
+        """The artifact, the recipe, and where its ranges come from (by their address)."""
+        ranges = self.ranges.name if self.ranges is not None else None
+        return self.format, self.recipe, self.artifact_sha256, self.contract, self.binding, ranges
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write the file and ``made.json``."""
-        from phoneproof.optimize.base import OPTIMIZERS, OptimizeRequest
+        from phoneproof.optimize.base import OPTIMIZERS, OptimizeRequest, optimizer_for
 
         del progress
-        precision = self.optimizer.partition("-")[2]
-        file = f"model_{precision}{self.artifact.suffix}"
-        model = OPTIMIZERS.load(self.optimizer).propose(
+        file = f"model_candidate{self.artifact.suffix}"
+        model = OPTIMIZERS.load(optimizer_for(self.format, self.recipe)).propose(
             OptimizeRequest(
                 artifact=self.artifact,
                 contract=self.contract,
                 binding=self.binding,
-                float32_share=self.float32_share,
+                recipe=self.recipe,
                 output=output / file,
+                ranges=self.ranges / RANGES if self.ranges is not None else None,
             )
         )
         Made(file=file, model=model).keep(output)

@@ -71,11 +71,6 @@ class ArtifactRequest:
         """Format and precision, as in the report."""
         return f"{self.format}-{self.precision}{self.suffix}"
 
-    @property
-    def optimizer(self) -> str:
-        """The optimizer that makes this precision."""
-        return f"{self.format}-{self.precision}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:

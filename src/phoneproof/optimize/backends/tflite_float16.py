@@ -18,6 +18,7 @@ from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.errors import InvalidInput, OptimizationFailed, first_line
 from phoneproof.core.json_format import canonical_bytes
+from phoneproof.core.recipe import Float16, Recipe
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.formats.model_file import write_bytes
 from phoneproof.formats.quiet import quiet
@@ -47,7 +48,8 @@ class TfliteFloat16:
         source = read_tflite(request.artifact)
         _require_float32(source, request.artifact)
         require_float16_range(source)
-        kept = float32_layers(source, request.float32_share)
+        share = _float32_share(request.recipe)
+        kept = float32_layers(source, share)
         data = _cast(request.artifact, kept)
         binding = _binding(request, data)
         edit = TfliteEdit(
@@ -61,11 +63,17 @@ class TfliteFloat16:
             options=(
                 ("algorithm", "float_casting"),
                 ("float32_layers", canonical_bytes(kept).decode()),
-                ("float32_share", str(request.float32_share)),
+                ("float32_share", str(share)),
                 ("weights", "float16"),
             ),
             tools=(("ai-edge-quantizer", version("ai-edge-quantizer")),),
         )
+
+
+def _float32_share(recipe: Recipe) -> float:
+    if not isinstance(recipe, Float16):
+        raise OptimizationFailed("this optimizer writes float16 alone", found=repr(recipe))
+    return recipe.float32_share
 
 
 def require_float16_range(graph: TfliteGraph) -> None:
