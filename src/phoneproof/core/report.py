@@ -11,6 +11,14 @@ from typing import Literal
 from phoneproof.core.binding import Format, Precision
 from phoneproof.core.capture import Capture, Hazard
 from phoneproof.core.check import Check, Split, Verdict
+from phoneproof.core.optimization import (
+    CalibrationReport,
+    LayerDamage,
+    ParetoPoint,
+    PhoneCost,
+    ReadBack,
+    Recommendation,
+)
 from phoneproof.core.preflight import Preflight, RecordedMetric
 from phoneproof.core.schema import SchemaType
 from phoneproof.core.search import ContractSearch
@@ -24,15 +32,25 @@ class Divergence(SchemaType, frozen=True, kw_only=True):
 
 
 class Attempt(SchemaType, frozen=True, kw_only=True):
-    """A candidate that was measured and refused before the one that is reported.
+    """A candidate that was measured before the one that is reported, or is that one.
 
     what: how it was made. bytes: its size. failed: the gating checks it did not pass, (name with
-    slice, value).
+    slice, value). rung: of the repair ladder, empty where there is none. macs_above_int8: share of
+    the multiply-accumulates that are wider than int8, null where nobody counted. seconds: that
+    the try took. losses: the margins measured on the images that ladders look at, (name with
+    slice, value, limit). broke: why there is no file, empty where there is one.
     """
 
     what: str
     bytes: int
     failed: tuple[tuple[str, float | None], ...]
+    rung: str = ""
+    precision: Precision | None = None
+    macs_above_int8: float | None = None
+    seconds: float = 0.0
+    losses: tuple[tuple[str, float | None, float | None], ...] = ()
+    accepted: bool = False
+    broke: str = ""
 
 
 class ArtifactReport(SchemaType, frozen=True, kw_only=True):
@@ -44,7 +62,8 @@ class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     accepted: passed, or undecided with the estimate inside the margin and every bounded check
     passed. attempts: refused candidates before it. limits: all that it was held to, (name, value).
     scores: (baseline, artifact) score pairs of
-    matched results, for the confidence plot.
+    matched results, for the confidence plot. read_back: what the file holds. sensitivity: of the
+    layers of its float32 parent, worst first. phone: what the phone's delegates take of it.
     """
 
     id: str
@@ -67,6 +86,9 @@ class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     divergence: Divergence | None = None
     attempts: tuple[Attempt, ...] = ()
     limits: tuple[tuple[str, float | str | None], ...] = ()
+    read_back: ReadBack | None = None
+    sensitivity: tuple[LayerDamage, ...] = ()
+    phone: tuple[PhoneCost, ...] = ()
 
 
 class RefusedImporter(SchemaType, frozen=True, kw_only=True):
@@ -153,6 +175,8 @@ class Report(SchemaType, frozen=True, kw_only=True):
     before. classic: where a target goes that way. hazards: of the source, the steps and the
     images. preflight: production images, where given; recorded: metrics that came with the
     source, measured again. search: alternatives of the contract, where they were measured.
+    calibration: the images that ranges come from, where something was quantized with ranges.
+    pareto: the accepted artifacts among each other; recommended: one for each target.
     seconds: wall time; peak_rss_bytes: of the largest step's process.
     """
 
@@ -175,5 +199,8 @@ class Report(SchemaType, frozen=True, kw_only=True):
     preflight: Preflight | None = None
     recorded: tuple[RecordedMetric, ...] = ()
     search: ContractSearch | None = None
+    calibration: CalibrationReport | None = None
+    pareto: tuple[ParetoPoint, ...] = ()
+    recommended: tuple[Recommendation, ...] = ()
     seconds: float = 0.0
     peak_rss_bytes: int = 0
