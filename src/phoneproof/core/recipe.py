@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from phoneproof.core.binding import Layout
+
 RangeMethod = Literal[
     "min_max", "percentile_99_99", "percentile_99_999", "mse", "entropy", "learned"
 ]
@@ -59,7 +61,16 @@ class Static(msgspec.Struct, frozen=True, kw_only=True, tag="static"):
     io: Io = Io()
 
 
-Recipe = Float16 | Dynamic | WeightOnly | Static
+class Split(msgspec.Struct, frozen=True, kw_only=True, tag="split"):
+    """The head as outputs with ranges of their own; the rest of the decode goes to the binding.
+
+    layout: of the levels. A phone's TFLite convolutions give NHWC: no transpose is left there.
+    """
+
+    layout: Layout = "NCHW"
+
+
+Recipe = Float16 | Dynamic | WeightOnly | Static | Split
 
 
 class TensorRange(msgspec.Struct, frozen=True, kw_only=True):
