@@ -13,10 +13,10 @@ import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 
-from phoneproof.capture.backends.tflite_ops import OPERATORS
 from phoneproof.capture.backends.tflite_to_hub import TfliteNetwork, hub_from_tflite
 from phoneproof.formats.tflite import parse_tflite, read_tflite
 from phoneproof.runtimes.backends.litert import LiteRtRuntime
+from phoneproof.runtimes.backends.tflite_torch.operators import OPERATORS
 from tests.integration.tflite_cases import VALID, Array, Case, rng
 from tests.integration.tflite_files import TfliteFile
 from tests.integration.tflite_number_cases import binaries, choices, reductions, unaries
@@ -94,9 +94,9 @@ def test_every_operator_of_the_table_has_a_case() -> None:
 def test_the_comparison_sees_a_wrong_operator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phoneproof.capture.backends import tflite_to_hub
+    from phoneproof.runtimes.backends.tflite_torch import evaluate
 
-    monkeypatch.setattr(tflite_to_hub, "OPERATORS", {**OPERATORS, "RELU": OPERATORS["ABS"]})
+    monkeypatch.setattr(evaluate, "OPERATORS", {**OPERATORS, "RELU": OPERATORS["ABS"]})
     case = next(case for case in CASES if case.op == "RELU")
     image = rng(7).uniform(case.low, case.high, case.shape).astype(np.float32)
     data = _file(case, behind_convolution=False)

@@ -10,26 +10,29 @@ Quantised files give the float program their integers stand for (docs/decisions/
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from phoneproof.capture.backends.tflite_ops import OPERATORS
-from phoneproof.capture.backends.tflite_ops.call import Call, Operator, Value, constant, plain
 from phoneproof.core.errors import ConversionFailed, InvalidInput, Unsupported, first_line
 from phoneproof.formats.tflite import TfliteGraph, TfliteOp, parse_tflite, read_tflite
-from phoneproof.formats.tflite_values import constant_values, representable_range
-
-_ALWAYS_CONSTANT: Final = ("SHAPE", "RANK")
-"""Operators that read shapes only."""
-
-_MOST_NUMBERS: Final = 2**28
-"""In one tensor: a gigabyte of floats. Larger ones are declared by damaged or hostile files."""
+from phoneproof.formats.tflite_values import representable_range
+from phoneproof.runtimes.backends.tflite_torch.call import Value, plain
+from phoneproof.runtimes.backends.tflite_torch.evaluate import (
+    MOST_NUMBERS,
+    constants_of,
+    evaluate,
+    fold,
+    inputs_of,
+    is_constant,
+    operator_of,
+    place_of,
+    plain_faults,
+    require_sane,
+)
 
 
 def hub_from_tflite(
@@ -51,7 +54,7 @@ def hub_from_tflite(
         ConversionFailed: PyTorch could not export the graph.
     """
     graph = read_tflite(data) if isinstance(data, Path) else parse_tflite(data, "the model")
-    if math.prod(shape) > _MOST_NUMBERS:
+    if math.prod(shape) > MOST_NUMBERS:
         raise InvalidInput("the input is too large", found=f"shape {list(shape)}")
     with torch.no_grad():
         network = TfliteNetwork(graph, shape, clamp_ranges=clamp_ranges).eval()
@@ -94,21 +97,20 @@ class TfliteNetwork(torch.nn.Module):
             )
         self._image = graph.inputs[0]
         self._outputs = tuple(i for _, i in graph.signature_outputs) or graph.outputs
-        self._constants = _constants(graph)
-        self._tensors = len(graph.tensors)
+        self._constants = constants_of(graph)
         self.layers = torch.nn.ModuleDict()
         shared: dict[tuple[int, str], torch.Tensor] = {}
         image = plain(torch.empty(shape, device="meta"))
         values: dict[int, Value] = {self._image: image}
         for position, op in enumerate(graph.ops):
             layer = TfliteLayer(op, position, shared)
-            inputs = self._inputs(op, values, layer.where)
-            if _is_constant(op, inputs):
-                self._fold(op, layer, inputs)
+            inputs = inputs_of(op, layer.where, values, self._constants)
+            if is_constant(op, inputs):
+                self._constants.update(fold(operator_of(op, position), op, layer.where, inputs))
                 continue
-            with _plain_faults(layer.where):
+            with plain_faults(layer.where):
                 results = self._clamped(op, layer(*inputs))
-            _require_sane(results, layer.where)
+            require_sane(results, layer.where)
             values.update(zip(op.outputs, results, strict=True))
             self.layers[layer.name] = layer
         missing = [index for index in self._outputs if index not in values]
@@ -123,21 +125,10 @@ class TfliteNetwork(torch.nn.Module):
         values: dict[int, Value] = {self._image: plain(image)}
         for layer in self.layers.values():
             assert isinstance(layer, TfliteLayer)
-            inputs = self._inputs(layer.op, values, layer.where)
+            inputs = inputs_of(layer.op, layer.where, values, self._constants)
             results = self._clamped(layer.op, layer(*inputs))
             values.update(zip(layer.op.outputs, results, strict=True))
         return tuple(_as_float(values[index].plain) for index in self._outputs)
-
-    def _inputs(
-        self, op: TfliteOp, values: Mapping[int, Value], where: str
-    ) -> tuple[Value | None, ...]:
-        found: list[Value | None] = []
-        for index in op.inputs:
-            value = values.get(index) or self._constants.get(index)
-            if value is None and index != -1:
-                raise InvalidInput(f"{where} reads a tensor that nothing computes before it")
-            found.append(value)
-        return tuple(found)
 
     def _clamped(self, op: TfliteOp, results: tuple[Value, ...]) -> tuple[Value, ...]:
         held = []
@@ -147,13 +138,6 @@ class TfliteNetwork(torch.nn.Module):
                 value = value.like(torch.clamp(value.tensor, *bounds))
             held.append(value)
         return tuple(held)
-
-    def _fold(self, op: TfliteOp, layer: TfliteLayer, inputs: tuple[Value | None, ...]) -> None:
-        with _plain_faults(layer.where):
-            results = layer.folded(inputs)
-        _require_sane(results, layer.where)
-        for index, value in zip(op.outputs, results, strict=True):
-            self._constants[index] = constant(value.plain.contiguous(), index)
 
 
 class TfliteLayer(torch.nn.Module):
@@ -165,36 +149,13 @@ class TfliteLayer(torch.nn.Module):
         super().__init__()
         self.op = op
         self.name = f"{op.name.lower()}_{position}"
-        self.where = f"operator {position} ({op.name})"
-        self._run = _operator(op, position)
+        self.where = place_of(op, position)
+        self._run = operator_of(op, position)
         self._shared = shared
 
     def forward(self, *inputs: Value | None) -> tuple[Value, ...]:
         """The results; in the first walk parameters are made, afterwards they are read."""
-        return self._call(inputs, self)
-
-    def folded(self, inputs: tuple[Value | None, ...]) -> tuple[Value, ...]:
-        """The results of constants, as numbers."""
-        return self._call(inputs, _Immediate())
-
-    def _call(
-        self, inputs: tuple[Value | None, ...], weights: TfliteLayer | _Immediate
-    ) -> tuple[Value, ...]:
-        call = Call(
-            name=self.op.name,
-            where=self.where,
-            inputs=inputs,
-            options=self.op.options,
-            weights=weights,
-        )
-        results = self._run(call)
-        values = tuple(results) if isinstance(results, Sequence) else (results,)
-        if len(values) != len(self.op.outputs):
-            raise InvalidInput(
-                f"{self.where} has another number of outputs than it gives",
-                found=f"{len(self.op.outputs)} declared, {len(values)} computed",
-            )
-        return values
+        return evaluate(self._run, self.op, self.where, inputs, self)
 
     def parameter(
         self, name: str, key: tuple[int, str], make: Callable[[], torch.Tensor]
@@ -211,37 +172,6 @@ class TfliteLayer(torch.nn.Module):
         else:
             self.register_buffer(name, values)
         return values.to("meta")  # made in the walk that computes shapes only
-
-
-class _Immediate:
-    """Parameters of what is folded: the numbers themselves."""
-
-    def parameter(
-        self, name: str, key: tuple[int, str], make: Callable[[], torch.Tensor]
-    ) -> torch.Tensor:
-        del name, key
-        return make()
-
-
-def _operator(op: TfliteOp, position: int) -> Operator:
-    run = OPERATORS.get(op.name)
-    if run is None or op.custom:
-        kind = "custom operator" if op.custom else "operator"
-        raise Unsupported(
-            f"TFLite {kind} {op.name} is not imported",
-            found=f"operator {position} of the graph",
-            next_step="give the model this file was converted from",
-        )
-    return run
-
-
-def _constants(graph: TfliteGraph) -> dict[int, Value]:
-    found: dict[int, Value] = {}
-    for index, tensor in enumerate(graph.tensors):
-        if tensor.data.size or 0 in tensor.shape:
-            array = np.array(constant_values(tensor), order="C")  # torch wants writable memory
-            found[index] = constant(torch.from_numpy(array), index)
-    return found
 
 
 def _ranges(graph: TfliteGraph) -> dict[int, tuple[float, float]]:
@@ -296,27 +226,6 @@ def _own_range(op: TfliteOp) -> tuple[float, float]:
     everything = -math.inf, math.inf
     fused = _FUSED_RANGES.get(op.options.number("fusedActivationFunction"), everything)
     return _OWN_RANGES.get(op.name, fused)
-
-
-def _is_constant(op: TfliteOp, inputs: tuple[Value | None, ...]) -> bool:
-    if op.name in _ALWAYS_CONSTANT:
-        return True
-    return all(value is None or value.constant is not None for value in inputs)
-
-
-def _require_sane(values: Sequence[Value], where: str) -> None:
-    for value in values:
-        if math.prod(value.shape) > _MOST_NUMBERS:
-            raise InvalidInput(f"{where} makes a tensor of shape {list(value.shape)}")
-
-
-@contextmanager
-def _plain_faults(where: str) -> Iterator[None]:
-    """An operator that torch refuses for its shapes is a fault of the file."""
-    try:
-        yield
-    except (RuntimeError, ValueError, IndexError, TypeError, OverflowError) as error:
-        raise InvalidInput(f"{where} does not fit its tensors", found=first_line(error)) from error
 
 
 def _as_float(tensor: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch.nn import functional
 
-from phoneproof.capture.backends.tflite_ops.call import Call, Operator, Value, part_of, plain
 from phoneproof.core.errors import InvalidInput
+from phoneproof.runtimes.backends.tflite_torch.call import Call, Operator, Value, part_of, plain
 
 _REFLECT, _SYMMETRIC = 0, 1  # schema.MirrorPadMode
 _WIDEST = 16384

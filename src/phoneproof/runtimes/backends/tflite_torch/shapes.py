@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch.nn import functional
 
-from phoneproof.capture.backends.tflite_ops.call import (
+from phoneproof.core.errors import InvalidInput
+from phoneproof.runtimes.backends.tflite_torch.call import (
     TO_FIRST,
     TO_LAST,
     Call,
@@ -17,8 +18,7 @@ from phoneproof.capture.backends.tflite_ops.call import (
     first,
     plain,
 )
-from phoneproof.capture.backends.tflite_ops.padding import activated
-from phoneproof.core.errors import InvalidInput
+from phoneproof.runtimes.backends.tflite_torch.padding import activated
 
 _INT64 = 4  # schema.TensorType
 _LARGEST = 2**28

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from phoneproof.capture.backends.tflite_ops.call import Call
+from phoneproof.runtimes.backends.tflite_torch.call import Call
 
 _SAME, _VALID = 0, 1  # schema.Padding
 Pads = tuple[tuple[int, int], tuple[int, int]]

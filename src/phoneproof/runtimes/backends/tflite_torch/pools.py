@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch.nn import functional
 
-from phoneproof.capture.backends.tflite_ops.call import Call, Operator, Value, first
-from phoneproof.capture.backends.tflite_ops.padding import (
+from phoneproof.runtimes.backends.tflite_torch.call import Call, Operator, Value, first
+from phoneproof.runtimes.backends.tflite_torch.padding import (
     Pads,
     activated,
     is_even,

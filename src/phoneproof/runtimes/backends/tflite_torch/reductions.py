@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from phoneproof.capture.backends.tflite_ops.call import Call, Operator, Value, plain
+from phoneproof.runtimes.backends.tflite_torch.call import Call, Operator, Value, plain
 
 _INT32 = 2  # schema.TensorType
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch.nn import functional
 
-from phoneproof.capture.backends.tflite_ops.call import Call, Operator, Value, first
 from phoneproof.core.errors import InvalidInput
+from phoneproof.runtimes.backends.tflite_torch.call import Call, Operator, Value, first
 
 Size = tuple[int, int]
 

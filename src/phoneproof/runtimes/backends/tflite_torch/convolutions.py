@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch.nn import functional
 
-from phoneproof.capture.backends.tflite_ops.call import (
+from phoneproof.core.errors import InvalidInput
+from phoneproof.runtimes.backends.tflite_torch.call import (
     TO_FIRST,
     Call,
     Operator,
@@ -16,14 +17,13 @@ from phoneproof.capture.backends.tflite_ops.call import (
     part_of,
     plain,
 )
-from phoneproof.capture.backends.tflite_ops.padding import (
+from phoneproof.runtimes.backends.tflite_torch.padding import (
     activated,
     is_even,
     padded,
     strides,
     window_pads,
 )
-from phoneproof.core.errors import InvalidInput
 
 
 def _to_first(weight: torch.Tensor) -> torch.Tensor:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch.nn import functional
 
-from phoneproof.capture.backends.tflite_ops.call import TO_FIRST, Call, Operator, Value
-from phoneproof.capture.backends.tflite_ops.padding import activated
 from phoneproof.core.errors import InvalidInput
+from phoneproof.runtimes.backends.tflite_torch.call import TO_FIRST, Call, Operator, Value
+from phoneproof.runtimes.backends.tflite_torch.padding import activated
 
 Number = torch.Tensor | float
 

@@ -1,0 +1,150 @@
+"""One operator of a TFLite graph at its place: its inputs, its function, its results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+import torch
+
+from phoneproof.core.errors import InvalidInput, Unsupported, first_line
+from phoneproof.formats.tflite import TfliteGraph, TfliteOp
+from phoneproof.formats.tflite_values import constant_values
+from phoneproof.runtimes.backends.tflite_torch.call import Call, Operator, Value, Weights, constant
+from phoneproof.runtimes.backends.tflite_torch.operators import OPERATORS
+
+MOST_NUMBERS: Final = 2**28
+"""In one tensor: a gigabyte of floats. Larger ones are declared by damaged or hostile files."""
+
+_ALWAYS_CONSTANT: Final = ("SHAPE", "RANK")
+"""Operators that read shapes only."""
+
+
+class Numbers:
+    """Constants as they are: what is computed from them is computed on the spot."""
+
+    def parameter(
+        self, name: str, key: tuple[int, str], make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        """The numbers themselves."""
+        del name, key
+        return make()
+
+
+def place_of(op: TfliteOp, position: int) -> str:
+    """An operator as messages name it."""
+    return f"operator {position} ({op.name})"
+
+
+def operator_of(op: TfliteOp, position: int) -> Operator:
+    """The function of an operator.
+
+    Raises:
+        Unsupported: there is none.
+    """
+    run = OPERATORS.get(op.name)
+    if run is None or op.custom:
+        kind = "custom operator" if op.custom else "operator"
+        raise Unsupported(
+            f"TFLite {kind} {op.name} is not imported",
+            found=f"operator {position} of the graph",
+            next_step="give the model this file was converted from",
+        )
+    return run
+
+
+def constants_of(graph: TfliteGraph) -> dict[int, Value]:
+    """Tensor index -> constant, integers as the reals they stand for.
+
+    Raises:
+        InvalidInput, Unsupported: as `phoneproof.formats.tflite_values.constant_values`.
+    """
+    found: dict[int, Value] = {}
+    for index, tensor in enumerate(graph.tensors):
+        if tensor.data.size or 0 in tensor.shape:
+            array = np.array(constant_values(tensor), order="C")  # torch wants writable memory
+            found[index] = constant(torch.from_numpy(array), index)
+    return found
+
+
+def inputs_of(
+    op: TfliteOp, where: str, values: Mapping[int, Value], constants: Mapping[int, Value]
+) -> tuple[Value | None, ...]:
+    """What an operator reads; None for an optional input that is not given.
+
+    Raises:
+        InvalidInput: a tensor that nothing computes before.
+    """
+    found: list[Value | None] = []
+    for index in op.inputs:
+        value = values.get(index) or constants.get(index)
+        if value is None and index != -1:
+            raise InvalidInput(f"{where} reads a tensor that nothing computes before it")
+        found.append(value)
+    return tuple(found)
+
+
+def evaluate(
+    run: Operator, op: TfliteOp, where: str, inputs: tuple[Value | None, ...], weights: Weights
+) -> tuple[Value, ...]:
+    """The results of one operator.
+
+    Raises:
+        InvalidInput: not as many as the file declares.
+    """
+    call = Call(name=op.name, where=where, inputs=inputs, options=op.options, weights=weights)
+    results = run(call)
+    values = tuple(results) if isinstance(results, Sequence) else (results,)
+    if len(values) != len(op.outputs):
+        raise InvalidInput(
+            f"{where} has another number of outputs than it gives",
+            found=f"{len(op.outputs)} declared, {len(values)} computed",
+        )
+    return values
+
+
+def is_constant(op: TfliteOp, inputs: tuple[Value | None, ...]) -> bool:
+    """Whether an operator's results do not depend on the image."""
+    if op.name in _ALWAYS_CONSTANT:
+        return True
+    return all(value is None or value.constant is not None for value in inputs)
+
+
+def fold(
+    run: Operator, op: TfliteOp, where: str, inputs: tuple[Value | None, ...]
+) -> dict[int, Value]:
+    """Tensor index -> result of an operator on constants.
+
+    Raises:
+        InvalidInput: the operator does not fit its tensors.
+    """
+    with plain_faults(where):
+        results = evaluate(run, op, where, inputs, Numbers())
+    require_sane(results, where)
+    return {
+        index: constant(value.plain.contiguous(), index)
+        for index, value in zip(op.outputs, results, strict=True)
+    }
+
+
+def require_sane(values: Sequence[Value], where: str) -> None:
+    """Refuse tensors that no model has.
+
+    Raises:
+        InvalidInput: more than `MOST_NUMBERS`.
+    """
+    for value in values:
+        if math.prod(value.shape) > MOST_NUMBERS:
+            raise InvalidInput(f"{where} makes a tensor of shape {list(value.shape)}")
+
+
+@contextmanager
+def plain_faults(where: str) -> Iterator[None]:
+    """An operator that torch refuses for its shapes is a fault of the file."""
+    try:
+        yield
+    except (RuntimeError, ValueError, IndexError, TypeError, OverflowError) as error:
+        raise InvalidInput(f"{where} does not fit its tensors", found=first_line(error)) from error
