@@ -56,9 +56,9 @@ def image_shape(layout: Layout) -> tuple[int, ...]:
     return permuted(SHAPE, "NCHW", layout)
 
 
-def pixels(layout: Layout) -> NDArray[np.float32]:
+def pixels(layout: Layout, seed: int = 7) -> NDArray[np.float32]:
     """One seeded input in a layout; the same picture in both."""
-    values = np.random.default_rng(7).random(SHAPE, dtype=np.float32)
+    values = np.random.default_rng(seed).random(SHAPE, dtype=np.float32)
     return np.ascontiguousarray(values.transpose(permutation("NCHW", layout)))
 
 

@@ -11,7 +11,7 @@ from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
 from phoneproof.core.events import Progress
-from phoneproof.core.recipe import Float16, Recipe, Static
+from phoneproof.core.recipe import Float16, Recipe, Split, Static
 from phoneproof.core.registry import Entry, Registry
 
 
@@ -85,9 +85,19 @@ class Repairer(Protocol):
 OPTIMIZERS: Registry[Optimizer] = Registry(
     "optimizer",
     {
+        "hub-split": Entry(
+            target="phoneproof.optimize.backends.hub_split:HubSplit",
+            summary="hub -> hub, the head in outputs with ranges of their own",
+            extra="torch",
+        ),
         "tflite-float16": Entry(
             target="phoneproof.optimize.backends.tflite_float16:TfliteFloat16",
             summary="TFLite float32 -> float16 weights",
+            extra="android",
+        ),
+        "tflite-quantized": Entry(
+            target="phoneproof.optimize.backends.tflite_quantized:TfliteQuantized",
+            summary="TFLite float32 -> int8 and int16, dynamic and weight-only integers",
             extra="android",
         ),
     },
@@ -102,5 +112,7 @@ REPAIRERS: Registry[Repairer] = Registry(
 
 def optimizer_for(format_: str, recipe: Recipe) -> str:
     """The name of the optimizer that follows a recipe: ``tflite-float16``, ``onnx-quantized``."""
+    if isinstance(recipe, Split):
+        return f"{format_}-split"
     kind = "float16" if isinstance(recipe, Float16) else "quantized"
     return f"{format_}-{kind}"

@@ -1,0 +1,162 @@
+"""The numbers that a static TFLite recipe stands on: ranges of activations, and ranges of weights
+that leave room for the bias."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phoneproof.core.artifact import file_sha256
+from phoneproof.core.contract import Contract
+from phoneproof.core.errors import InvalidInput, OptimizationFailed, StorageError, nearest
+from phoneproof.core.json_format import parse
+from phoneproof.core.recipe import RangeMethod, Ranges
+from phoneproof.formats.tflite import TfliteGraph, TfliteOp
+from phoneproof.formats.tflite_values import constant_values
+from phoneproof.optimize.backends.tflite_plan import (
+    WEIGHTS_AT,
+    Plan,
+    float_activations,
+    has_weights,
+)
+
+Bounds = Mapping[str, tuple[float, float]]
+Statistics = dict[str, dict[str, NDArray[np.float64]]]
+"""Tensor -> min and max, as ai-edge-quantizer takes them: 0-d for activations."""
+
+_LARGEST_BIAS: Final = float(1 << 30)
+"""Half of int32, so that the accumulator has room for the products."""
+_CHANNEL_AXIS: Final = {"DEPTHWISE_CONV_2D": 3}
+"""Axis of the output channels in the weights; 0 for all others."""
+
+
+def read_bounds(path: Path | None, artifact: Path, method: RangeMethod) -> Bounds:
+    """Tensor -> (low, high) of one method.
+
+    Raises:
+        OptimizationFailed: no ranges at all, or not by this method.
+        InvalidInput: the file is damaged, belongs to another model, or holds a range that is not
+            finite or whose low end is above its high end (the tensor is named).
+    """
+    if path is None:
+        raise OptimizationFailed(
+            "a static recipe needs ranges", found="no ranges.json", next_step="calibrate first"
+        )
+    try:
+        ranges = parse(path.read_bytes(), Ranges, what=path.name)
+    except OSError as error:
+        raise StorageError.of(f"cannot read {path.name}", error) from error
+    if ranges.artifact != file_sha256(artifact):
+        raise InvalidInput(
+            f"{path.name} was calibrated on another file than {artifact.name}",
+            found=f"ranges of {ranges.artifact[:12]}",
+            next_step="calibrate this file",
+        )
+    found = ranges.of(method)
+    if found is None:
+        known = ", ".join(one.method for one in ranges.methods) or "none"
+        raise OptimizationFailed(
+            f"{path.name} has no ranges by the method {method}", found=f"it has {known}"
+        )
+    for one in found:
+        if not (math.isfinite(one.low) and math.isfinite(one.high) and one.low <= one.high):
+            raise InvalidInput(
+                f"the range of tensor {one.tensor!r} cannot be used",
+                found=f"{one.low} .. {one.high}",
+                next_step="look for NaN or infinite activations in that layer",
+            )
+    return {one.tensor: (one.low, one.high) for one in found}
+
+
+def input_bounds(contract: Contract) -> tuple[float, float]:
+    """The values that pixels 0..255 can take after scale, mean and std, over the channels.
+
+    The input's range is known, not measured: with equal channels each of the 256 pixel values
+    gets an integer of its own.
+    """
+    spec = contract.inputs[0]
+    ends = [
+        (pixel * spec.scale - mean) / std
+        for mean, std in zip(spec.mean, spec.std, strict=True)
+        for pixel in (0.0, 255.0)
+    ]
+    return min(ends), max(ends)
+
+
+def statistics(graph: TfliteGraph, plan: Plan, bounds: Bounds) -> Statistics:
+    """What ai-edge-quantizer shall take for calibration.
+
+    Raises:
+        OptimizationFailed: a tensor of the plan has no range (named, with a near name).
+    """
+    found: Statistics = {}
+    for position, _ in plan.ops:
+        for index in float_activations(graph, graph.ops[position]):
+            name = graph.tensors[index].name
+            low, high = _bound(name, bounds)
+            found[name] = {"min": np.array(low), "max": np.array(high)}
+    found.update(_weight_statistics(graph, plan, bounds))
+    return found
+
+
+def _bound(name: str, bounds: Bounds) -> tuple[float, float]:
+    if name not in bounds:
+        near = nearest(name, bounds)
+        raise OptimizationFailed(
+            f"there is no range for tensor {name!r}",
+            found=f"{len(bounds)} ranges" + (f", among them {near!r}" if near else ""),
+            next_step="calibrate this very file again",
+        )
+    return bounds[name]
+
+
+def _weight_statistics(graph: TfliteGraph, plan: Plan, bounds: Bounds) -> Statistics:
+    """Ranges by channel of weights whose bias would overflow int32, widened until it fits.
+
+    A bias is stored in steps of (input scale * weight scale). A channel whose weights are all but
+    zero has a tiny scale, the bias then needs more than 32 bits, is clipped, and the channel's
+    constant is lost. The TensorFlow converter widens the weights' scale in the same way
+    (tensorflow/lite/tools/optimize/quantization_utils.cc, AdjustWeightsForBiasScale).
+    """
+    widest: dict[int, NDArray[np.float64]] = {}
+    for position, arithmetic in plan.ops:
+        op = graph.ops[position]
+        if not has_weights(graph, op) or op.name == "BATCH_MATMUL":
+            continue
+        needed = _needed_by_bias(graph, op, bounds, 32767.0 if arithmetic == "int16" else 255.0)
+        if needed is not None:
+            index = op.inputs[WEIGHTS_AT[op.name]]
+            widest[index] = np.maximum(widest.get(index, needed), needed)
+    return {
+        graph.tensors[index].name: {"min": -limit, "max": limit} for index, limit in widest.items()
+    }
+
+
+def _needed_by_bias(
+    graph: TfliteGraph, op: TfliteOp, bounds: Bounds, steps: float
+) -> NDArray[np.float64] | None:
+    """Largest magnitude by channel (kept dimensions) the weights' range must have; null where
+    the weights' own is enough."""
+    at, bias_at = (2, 3) if op.name == "TRANSPOSE_CONV" else (0, 2)
+    if bias_at >= len(op.inputs) or op.inputs[bias_at] < 0:
+        return None
+    bias_tensor = graph.tensors[op.inputs[bias_at]]
+    if not bias_tensor.data.size:
+        return None
+    weights = constant_values(graph.tensors[op.inputs[WEIGHTS_AT[op.name]]])
+    axis = _CHANNEL_AXIS.get(op.name, 0)
+    others = tuple(side for side in range(weights.ndim) if side != axis)
+    own = np.abs(weights).max(axis=others, keepdims=True).astype(np.float64)
+    low, high = _bound(graph.tensors[op.inputs[at]].name, bounds)
+    span = max(abs(low), abs(high)) if steps > 255 else max(high, 0.0) - min(low, 0.0)
+    bias = np.abs(constant_values(bias_tensor).astype(np.float64)).reshape(-1)
+    if bias.size != own.size:
+        return None
+    bias = bias.reshape(own.shape)
+    needed = bias * 127.0 / (max(span, 1e-9) / steps * _LARGEST_BIAS)
+    return np.maximum(own, needed) if (needed > own).any() else None
