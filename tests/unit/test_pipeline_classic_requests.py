@@ -98,7 +98,7 @@ def test_every_link_has_a_converter_or_goes_back_to_the_hub() -> None:
         ),
         ("formats = ['saved_model']", "'saved_model' not available in this version"),
         ("route = 'clasic'", "route"),
-        ("route = 'classic'\nprecisions = ['int8']", "'int8' not available"),
+        ("route = 'classic'\nprecisions = ['palette4']", "'palette4' not available"),
     ],
 )
 def test_what_the_route_cannot_make_is_a_fault(folder: Path, lines: str, words: str) -> None:

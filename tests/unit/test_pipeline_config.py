@@ -151,8 +151,8 @@ op = "rotate"
 iou = 7
 [targets.ios]
 [targets.android]
-precisions = ["float32", "int8", "flaot16"]
-repair = true
+precisions = ["float32", "palette4", "flaot16"]
+repair = 2
 [checks]
 top1_dorp = 0.1
 undecided = "maybe"
@@ -171,9 +171,9 @@ undecided = "maybe"
         "contract.geometry[2].op: 'rotate' is not one of crop, resize, pad",
         "contract.decode.nms: nms iou must be in (0, 1]",
         "targets.ios: not available in this version",
-        "targets.android.precisions: 'int8' not available in this version for tflite",
+        "targets.android.precisions: 'palette4' not available in this version for tflite",
         "targets.android.precisions[2]: 'flaot16' is not known; did you mean 'float16'?",
-        "targets.android.repair: not available in this version",
+        "targets.android.repair: ",
         "checks.top1_dorp: unknown key; did you mean top1_drop?",
         "checks.undecided: 'maybe' is not known; known: accept, fail",
     ):
@@ -186,13 +186,18 @@ undecided = "maybe"
         ("[targets.android]\nformats = []", "targets.android.formats: empty"),
         ("[targets.android]\nprecisions = []", "targets.android.precisions: empty"),
         ("[targets.android]\nformats = ['coreml']", "'coreml' not available in this version"),
-        ("[targets.server]\nprecisions = ['float16']", "'float16' not available"),
+        ("[targets.server]\nprecisions = ['palette6']", "'palette6' not available"),
         (
-            "[targets.android]\nformats = ['onnx', 'tflite']\nprecisions = ['float16']",
-            "targets.android.precisions: none of these is available for 'onnx'; "
+            "[targets.android]\nroute = 'classic'\nformats = ['saved_model', 'tflite']\n"
+            "precisions = ['float16']",
+            "targets.android.precisions: none of these is available for 'saved_model'; "
             "known for it: float32",
         ),
-        ("[targets.server]\nio = 'int8'", "targets.server.io: 'int8' not available"),
+        ("[targets.server]\nio = 'int8'", "targets.server.io: only TFLite files"),
+        (
+            "[targets.android]\nprecisions = ['float16']\nio = { input = 'uint8' }",
+            "targets.android.io: only TFLite files",
+        ),
         ("[targets.server]\nbatch = [1, 8]", "targets.server.batch: other than [1]"),
         ("[targets.server]\nsizes = [640]", "targets.server.sizes: not available"),
         ("[targets.server]\nopset = 3", "targets.server.opset: 3 is outside 7..23"),
@@ -250,12 +255,13 @@ def test_targets_by_name() -> None:
 
 
 def test_defaults_of_targets() -> None:
-    both = TargetConfig(formats=("tflite", "onnx"), precisions=("float16",))
+    both = TargetConfig(formats=("tflite", "saved_model"), precisions=("float16", "int8"))
     assert target_formats("android", TargetConfig()) == ("tflite",)
     assert target_formats("server", TargetConfig()) == ("onnx",)
     assert target_precisions(TargetConfig(), "tflite") == ("float32", "float16")
-    assert target_precisions(both, "tflite") == ("float16",)
-    assert target_precisions(both, "onnx") == ()
+    assert target_precisions(TargetConfig(), "onnx") == ("float32",)
+    assert target_precisions(both, "tflite") == ("float16", "static_wi8_ai8")
+    assert target_precisions(both, "saved_model") == ()
 
 
 def test_the_schema_knows_every_section() -> None:

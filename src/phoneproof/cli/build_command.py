@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     "[default: phoneproof.toml]",
 )
 @click.option("--target", default="", help="Only these targets, e.g. android,server.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Time for each int8 artifact's repair ladder.  [default: 600]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write the checks as JUnit.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Also write a Markdown summary.")
@@ -30,6 +36,7 @@ def command(
     config: Path | None,
     named: Path | None,
     target: str,
+    budget: float | None,
     as_json: bool,
     junit: Path | None,
     summary: Path | None,
@@ -51,6 +58,7 @@ def command(
             settings,
             workspace=file.absolute().parent / ".phoneproof",
             targets=parse_targets(target),
+            budget=budget,
             listener=listener,
         )
     _show(outcome, as_json)

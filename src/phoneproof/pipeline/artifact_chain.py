@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from phoneproof.convert.routes import ROUTES
-from phoneproof.core.binding import Format
+from phoneproof.core.binding import Format, Precision
 from phoneproof.core.check import Check, Verdict, artifact_verdict
 from phoneproof.core.dataset import ImageItem, ImageSet
+from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Float16
 from phoneproof.core.report import Attempt, Divergence
 from phoneproof.pipeline.artifact_steps import (
@@ -30,7 +31,7 @@ from phoneproof.pipeline.judge_steps import (
     measured,
 )
 from phoneproof.pipeline.parts import predicted
-from phoneproof.pipeline.request import ArtifactRequest, BuildRequest
+from phoneproof.pipeline.request import ArtifactRequest, BuildRequest, is_quantized
 from phoneproof.pipeline.step import StepResult
 from phoneproof.pipeline.workshop import Workshop
 from phoneproof.verify.verdicts import accepted
@@ -58,7 +59,11 @@ class LinkResult:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedArtifact:
-    """An artifact with its run, its checks and what they mean."""
+    """An artifact with its run, its checks and what they mean.
+
+    attempts: candidates tried on the way. sensitivity: of its float32 parent's layers.
+    calibration: the folder of the calibration that its ranges come from.
+    """
 
     made: MadeArtifact
     run: Path
@@ -66,6 +71,8 @@ class JudgedArtifact:
     accepted: bool
     divergence: Divergence | None = None
     attempts: tuple[Attempt, ...] = ()
+    sensitivity: tuple[LayerDamage, ...] = ()
+    calibration: Path | None = None
     link: LinkResult | None = None
 
     @property
@@ -132,8 +139,12 @@ class ArtifactChain:
         )
 
     def finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
-        """Judge what was wanted of a format; locate the fault where it fails."""
+        """Judge what was wanted of a format; locate the fault where a float file fails."""
         made = parent.result()
+        if is_quantized(wanted.precision):
+            from phoneproof.pipeline.ladder.climb import climb
+
+            return climb(self, wanted, made)
         judged = (
             self.judge(made)
             if wanted.precision == "float32"
@@ -175,24 +186,33 @@ class ArtifactChain:
             folder=str(PurePosixPath(parent.artifact.path).parent),
         )
 
-    def judge(self, made: MadeArtifact, parent: PredictStep | None = None) -> JudgedArtifact:
-        """Run an artifact on the evaluation images and compare it with the baseline.
+    def judge(
+        self,
+        made: MadeArtifact,
+        *,
+        images: ImageSet | None = None,
+        requested: Precision | None = None,
+        parent: PredictStep | None = None,
+    ) -> JudgedArtifact:
+        """Run an artifact on images (null: all) and compare it with the baseline.
 
-        `parent` runs the file it was made from, to be compared beside it.
+        requested: what it is held to (null: what it was asked for). A repaired file is held to
+        that, not to what it became. parent: runs the file it was made from, to be compared too.
         """
         artifact = made.artifact
-        # A repaired file is held to what was asked for, not to what it became.
-        limits = self.request.limits_for(artifact.requested)
-        run = predicted(self.workshop, self.run_of(made))
+        images = images or self.request.images
+        precision = requested or artifact.requested
+        limits = self.request.limits_for(precision)
+        run = predicted(self.workshop, self.run_of(made, images))
         before = predicted(self.workshop, parent).folder if parent is not None else None
         result = self.workshop.cache.result(
             MeasureStep(
                 label=artifact.id,
                 baseline=self.baseline.result().folder,
                 candidate=run.folder,
-                images=self.request.images,
+                images=images,
                 contract=self.request.contract,
-                precision=artifact.requested,
+                precision=precision,
                 limits=limits,
                 parent=before,
                 baseline_bytes=self.request.inspection.bytes,
@@ -207,8 +227,8 @@ class ArtifactChain:
             accepted=accepted(found.checks, limits),
         )
 
-    def run_of(self, made: MadeArtifact) -> PredictStep:
-        """The step that runs an artifact over the evaluation images."""
+    def run_of(self, made: MadeArtifact, images: ImageSet | None = None) -> PredictStep:
+        """The step that runs an artifact over images (null: all of them)."""
         artifact = made.artifact
         return PredictStep(
             label=artifact.id,
@@ -217,7 +237,7 @@ class ArtifactChain:
             sha256=artifact.sha256,
             contract=self.request.contract,
             binding=artifact.binding,
-            images=self.request.images,
+            images=images or self.request.images,
         )
 
     def locate(
@@ -245,11 +265,16 @@ def _attempt(judged: JudgedArtifact) -> Attempt:
     return Attempt(
         what=judged.made.artifact.lineage.step,
         bytes=judged.made.artifact.bytes,
-        failed=tuple(
-            (f"{check.name} {check.slice}".strip(), check.value)
-            for check in judged.checks
-            if check.gating and check.verdict != "pass"
-        ),
+        failed=not_passed(judged.checks),
+    )
+
+
+def not_passed(checks: tuple[Check, ...]) -> tuple[tuple[str, float | None], ...]:
+    """(name with slice, value) of every gating check that did not pass."""
+    return tuple(
+        (f"{check.name} {check.slice}".strip(), check.value)
+        for check in checks
+        if check.gating and check.verdict != "pass"
     )
 
 

@@ -12,6 +12,7 @@ from phoneproof.core.events import Listener, silence
 from phoneproof.core.report import Report
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.config_types import Config, TargetName
+from phoneproof.pipeline.examine import Examined, examine
 from phoneproof.pipeline.gate import (
     Hub,
     make_hub,
@@ -42,6 +43,7 @@ def build(
     *,
     workspace: Path,
     targets: tuple[TargetName, ...] = (),
+    budget: float | None = None,
     listener: Listener = silence,
 ) -> BuildOutcome:
     """Everything from a configuration to a bundle.
@@ -49,6 +51,7 @@ def build(
     Args:
         workspace: where the cache lies; finished steps are kept there whatever happens.
         targets: only these of the configured targets; empty means all.
+        budget: seconds that each repair ladder may take; null: `DEFAULT_BUDGET`.
         listener: hears what happens.
 
     Returns:
@@ -60,7 +63,7 @@ def build(
     """
     started = time.monotonic()
     with open_workshop(workspace, listener) as workshop:
-        request = prepare(config, workshop, listener, targets=targets)
+        request = prepare(config, workshop, listener, targets=targets, budget=budget)
         return run_request(request, workshop, started=started)
 
 
@@ -94,7 +97,8 @@ def _make(request: BuildRequest, workshop: Workshop) -> Built:
     if gate.hub is not hub or not early:
         futures = _start_artifacts(request, workshop, gate.hub, baseline)
     judged = tuple(future.result() for future in futures)
-    return Built(gate=gate, judged=judged, preflight=looked_at, search=search)
+    examined = examine(workshop, judged, timed=True) if request.splits else Examined()
+    return Built(gate=gate, judged=judged, examined=examined, preflight=looked_at, search=search)
 
 
 def _start_artifacts(

@@ -127,7 +127,7 @@ class ClassicChain:
 
     def _compared(self, place: int, made: tuple[Future[MadeArtifact], ...]) -> JudgedArtifact:
         """A link's artifact against the baseline and against its parent."""
-        return self.chain.judge(made[place].result(), self._parent_run(place, made))
+        return self.chain.judge(made[place].result(), parent=self._parent_run(place, made))
 
     def _judge(
         self,

@@ -15,6 +15,7 @@ from phoneproof.convert.routes import ROUTES
 from phoneproof.core.binding import Format, Precision
 from phoneproof.core.errors import ConfigError, nearest
 from phoneproof.core.json_format import pretty_bytes
+from phoneproof.core.recipe import Io
 from phoneproof.pipeline.config_faults import Fault, faults_error, find_faults, path_hook
 from phoneproof.pipeline.config_types import (
     Config,
@@ -35,10 +36,16 @@ AVAILABLE: Final[dict[TargetName, tuple[Format, ...]]] = {
 """Formats this version can make for a target; the first is the default."""
 
 AVAILABLE_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
+    "tflite": ("float32", "float16", "dynamic_wi8", "weight_only_wi8", "static_wi8_ai8"),
+    "onnx": ("float32", "float16", "dynamic_wi8", "weight_only_wi8", "static_wi8_ai8"),
+    "saved_model": ("float32",),
+}
+DEFAULT_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
     "tflite": ("float32", "float16"),
     "onnx": ("float32",),
     "saved_model": ("float32",),
 }
+"""What is made where nobody says: integers cost minutes and are asked for."""
 OPSETS: Final = range(7, 24)
 """ONNX opsets that torch's exporters write and ONNX Runtime reads."""
 
@@ -70,7 +77,6 @@ _PATH_FIELDS: Final = (
 _NOT_YET_FIELDS: Final = (
     ("model", "reference"),
     ("model", "reference_python"),
-    ("data", "calibration"),
 )
 """Part of the agreed schema, but read by no step: a setting that does nothing is a trap."""
 
@@ -112,12 +118,18 @@ def available_formats(name: TargetName, target: TargetConfig) -> tuple[Format, .
     return tuple(ROUTES["classic"]) if target.route == "classic" else AVAILABLE[name]
 
 
-def target_precisions(target: TargetConfig, format_: Format) -> tuple[PrecisionRequest, ...]:
-    """The precisions to make in a format: as written where the format has them, or all."""
-    known = AVAILABLE_PRECISIONS[format_]
+def target_precisions(target: TargetConfig, format_: Format) -> tuple[Precision, ...]:
+    """The precisions to make in a format: as written where the format has them, or its default."""
     if target.precisions is None:
-        return known[:1] if target.route == "classic" else known
-    return tuple(precision for precision in target.precisions if precision in known)
+        default = DEFAULT_PRECISIONS[format_]
+        return default[:1] if target.route == "classic" else default
+    wanted = dict.fromkeys(map(precision_of, target.precisions))
+    return tuple(precision for precision in wanted if precision in AVAILABLE_PRECISIONS[format_])
+
+
+def precision_of(request: PrecisionRequest) -> Precision:
+    """``int8`` is what people call int8 weights and activations."""
+    return "static_wi8_ai8" if request == "int8" else request
 
 
 def parse_targets(text: str) -> tuple[TargetName, ...]:
@@ -253,11 +265,11 @@ def _target_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
             yield Fault(place=f"{place}.formats", what=f"{format_!r} {NOT_YET}; known: {known}")
     makeable = {p for f in formats for p in AVAILABLE_PRECISIONS.get(f, ())}
     for precision in target.precisions or ():
-        if precision not in makeable:
+        if precision_of(precision) not in makeable:
             known = ", ".join(sorted(makeable)) or "none"
             what = f"{precision!r} {NOT_YET} for {', '.join(formats)}; known: {known}"
             yield Fault(place=f"{place}.precisions", what=what)
-    if any(precision in makeable for precision in target.precisions or ()):
+    if any(precision_of(one) in makeable for one in target.precisions or ()):
         yield from _unmade_faults(name, target)
     yield from _option_faults(place, target)
 
@@ -274,10 +286,9 @@ def _unmade_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
 def _option_faults(place: str, target: TargetConfig) -> Iterator[Fault]:
     if target.precisions == ():
         yield Fault(place=f"{place}.precisions", what="empty")
-    if target.io != "float32":
-        yield Fault(place=f"{place}.io", what=f"{target.io!r} {NOT_YET}; known: float32")
-    if target.repair:
-        yield Fault(place=f"{place}.repair", what=NOT_YET)
+    if io_of(target) != Io() and not _has_integer_border(target):
+        what = "only TFLite files of precision int8 have other inputs and outputs than float32"
+        yield Fault(place=f"{place}.io", what=what)
     if target.batch != (1,):
         yield Fault(place=f"{place}.batch", what=f"other than [1] {NOT_YET}")
     if target.sizes is not None:
@@ -286,6 +297,17 @@ def _option_faults(place: str, target: TargetConfig) -> Iterator[Fault]:
     if target.opset not in OPSETS:
         what = f"{target.opset} is outside {OPSETS[0]}..{OPSETS[-1]}"
         yield Fault(place=f"{place}.opset", what=what)
+
+
+def io_of(target: TargetConfig) -> Io:
+    """The types at the border, input and output apart."""
+    return target.io if isinstance(target.io, Io) else Io(input=target.io, output=target.io)
+
+
+def _has_integer_border(target: TargetConfig) -> bool:
+    return "static_wi8_ai8" in map(precision_of, target.precisions or ()) and (
+        target.formats is None or "tflite" in target.formats
+    )
 
 
 def _missing(path: Path, place: str) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from phoneproof.convert.routes import Route
-from phoneproof.core.binding import DType, Format, Layout, Precision
+from phoneproof.core.binding import Format, Layout, Precision
 from phoneproof.core.contract import (
     Channels,
     GeometryOp,
@@ -17,6 +17,7 @@ from phoneproof.core.contract import (
     Size,
     Task,
 )
+from phoneproof.core.recipe import Io, IoType
 from phoneproof.core.schema import SchemaType
 from phoneproof.pipeline.head_types import HeadConfig
 
@@ -90,18 +91,20 @@ class ContractConfig(SchemaType, frozen=True, kw_only=True):
 class TargetConfig(SchemaType, frozen=True, kw_only=True):
     """``[targets.*]``: what to make. Null: the target's default.
 
-    batch, sizes: axes of the build; sizes null: the contract's. io: dtype of the tensors the app
-    touches. layout: of the image input. route: ``direct`` makes each format straight from the
-    hub; ``classic`` goes hub -> ONNX -> hub -> SavedModel -> TFLite up to the format, and keeps
-    and verifies every file on the way (precisions null: float32 alone).
+    batch, sizes: axes of the build; sizes null: the contract's. io: types of the tensors the app
+    touches in a file with int8 activations, one for both or ``{ input, output }``. layout: of the
+    image input. route: ``direct`` makes each format straight from the hub; ``classic`` goes hub ->
+    ONNX -> hub -> SavedModel -> TFLite up to the format, and keeps and verifies every file on the
+    way (precisions null: float32 alone). repair: whether int8 may end as another file than the
+    first try, where that one is refused.
     """
 
     formats: tuple[Format, ...] | None = None
     precisions: tuple[PrecisionRequest, ...] | None = None
-    io: DType = "float32"
+    io: IoType | Io = "float32"
     batch: tuple[int, ...] = (1,)
     sizes: tuple[Side, ...] | None = None
-    repair: bool = False
+    repair: bool = True
     opset: int = 12
     layout: Layout | None = None
     route: Route = "direct"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +20,9 @@ from phoneproof.core.report import Divergence
 from phoneproof.pipeline.artifact_steps import runtime_info
 from phoneproof.pipeline.prediction import PREDICTIONS
 from phoneproof.verify.limits import Limits
+
+if TYPE_CHECKING:
+    from phoneproof.runtimes.predict import Prediction
 
 MEASURED = "measured.json"
 DIVERGENCE = "divergence.json"
@@ -53,7 +58,8 @@ def measured(folder: Path) -> Measured:
 class MeasureStep:
     """Two prediction folders -> ``measured.json``. Limits and labels matter only here.
 
-    parent: the run of the file the candidate was made from, compared beside the baseline.
+    images: those that count; the runs may hold others too. parent: the run of the file the
+    candidate was made from, compared beside the baseline.
     """
 
     label: str
@@ -92,12 +98,11 @@ class MeasureStep:
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write ``measured.json``."""
-        from phoneproof.runtimes.prediction_store import read_predictions
         from phoneproof.verify.measure import hub_equivalence, measure
 
         del progress
-        baseline = read_predictions(self.baseline / PREDICTIONS)
-        candidate = read_predictions(self.candidate / PREDICTIONS)
+        baseline = predictions_of(self.baseline, self.images)
+        candidate = predictions_of(self.candidate, self.images)
         runtime = runtime_info(self.candidate)
         shown = f"{runtime.name} ({runtime.version})"
         if self.is_hub:
@@ -132,14 +137,13 @@ class MeasureStep:
         (output / MEASURED).write_bytes(pretty_bytes(result))
 
     def _against_parent(self, runtime: str, device: str) -> tuple[Check, ...]:
-        from phoneproof.runtimes.prediction_store import read_predictions
         from phoneproof.verify.measure import agreement
 
         if self.parent is None:
             return ()
         return agreement(
-            read_predictions(self.parent / PREDICTIONS),
-            read_predictions(self.candidate / PREDICTIONS),
+            predictions_of(self.parent, self.images),
+            predictions_of(self.candidate, self.images),
             images=self.images,
             contract=self.contract,
             limits=self.limits,
@@ -178,6 +182,14 @@ class OnLabelsStep:
             device=runtime.device,
         )
         (output / MEASURED).write_bytes(pretty_bytes(Measured(checks=checks, scores=())))
+
+
+def predictions_of(run: Path, images: ImageSet) -> Iterator[Prediction]:
+    """The predictions of a run on `images` alone; both are sorted by content hash."""
+    from phoneproof.runtimes.prediction_store import read_predictions
+
+    wanted = {item.sha256 for item in images.items}
+    return (one for one in read_predictions(run / PREDICTIONS) if one.sha256 in wanted)
 
 
 def labels_of(images: ImageSet) -> object:

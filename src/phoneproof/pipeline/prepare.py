@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from phoneproof.capture.base import Factory, TakesFactory
 from phoneproof.capture.factory_files import factory_files
@@ -20,15 +19,23 @@ from phoneproof.core.dataset import ImageSet
 from phoneproof.core.errors import ConfigError, Unsupported
 from phoneproof.core.events import Event, Listener
 from phoneproof.core.json_format import content_hash, parse
+from phoneproof.core.recipe import Io
 from phoneproof.formats.model_file import weights_beside
 from phoneproof.pipeline.capture_steps import FileSource, InspectStep
-from phoneproof.pipeline.config import target_formats, target_precisions
+from phoneproof.pipeline.config import io_of, target_formats, target_precisions
 from phoneproof.pipeline.config_types import Config, LoadedConfig, TargetConfig, TargetName
 from phoneproof.pipeline.contract_config import build_contract
 from phoneproof.pipeline.head_config import with_described_head
 from phoneproof.pipeline.image_hazards import image_hazards
 from phoneproof.pipeline.preflight_images import load_production
-from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildRequest
+from phoneproof.pipeline.request import (
+    DEFAULT_BUDGET,
+    TARGET_LAYOUT,
+    ArtifactRequest,
+    BuildRequest,
+    is_quantized,
+)
+from phoneproof.pipeline.splits import divided, split_hazards
 from phoneproof.pipeline.workshop import Workshop
 
 _EXTERNAL_DATA = "evidence.external_data."
@@ -89,12 +96,18 @@ def with_external_data(source: FileSource, inspection: Inspection) -> FileSource
 
 
 def prepare(
-    config: Config, workshop: Workshop, listener: Listener, *, targets: tuple[TargetName, ...] = ()
+    config: Config,
+    workshop: Workshop,
+    listener: Listener,
+    *,
+    targets: tuple[TargetName, ...] = (),
+    budget: float | None = None,
 ) -> BuildRequest:
     """Everything decided before the first conversion.
 
     Args:
         targets: only these of the configured targets; empty means all.
+        budget: seconds that each repair ladder may take; null: the default.
 
     Raises:
         ConfigError: a target that is not configured, or a contract that does not fit the source.
@@ -105,6 +118,10 @@ def prepare(
     contract = build_contract(config, inspection)
     inspection = with_described_head(config, inspection)
     images, kind = load_labelled(config.data.evaluation, config.data.labels, contract, listener)
+    artifacts = artifact_requests(config, targets)
+    splits = None
+    if any(is_quantized(one.precision) for one in artifacts):
+        images, splits = divided(images, config.data.calibration)
     size = contract.image.size
     return BuildRequest(
         source=source,
@@ -113,11 +130,14 @@ def prepare(
         hub_binding=hub_binding(inspection, contract, size=size, batch=1),
         images=images,
         dataset_kind=kind,
-        artifacts=artifact_requests(config, targets),
+        artifacts=artifacts,
+        targets=tuple(name for name, _ in _wanted(config, targets)),
         checks=config.checks,
-        hazards=image_hazards(images),
+        hazards=(*image_hazards(images), *split_hazards(splits)),
         golden=golden_pictures(config),
         production=load_production(config.data.production, listener),
+        splits=splits,
+        budget=DEFAULT_BUDGET if budget is None else budget,
         destination=config.package.directory / f"{contract.name}-{contract.version}",
     )
 
@@ -155,7 +175,7 @@ def artifact_requests(config: Config, only: tuple[TargetName, ...]) -> tuple[Art
 
     Raises:
         ConfigError: two targets want one format with different layouts or opsets.
-        Unsupported: batch, sizes or int8.
+        Unsupported: batch or sizes.
     """
     found: dict[tuple[Route, str], ArtifactRequest] = {}
     settled: dict[tuple[Route, Format], tuple[TargetName, ArtifactRequest]] = {}
@@ -177,10 +197,8 @@ def _requests_of(name: TargetName, target: TargetConfig) -> Iterator[ArtifactReq
     formats = target_formats(name, target)
     for format_ in formats:
         precisions = target_precisions(target, format_)
-        if "int8" in precisions:
-            raise Unsupported("int8 is not available in this version")
         for precision in precisions:
-            yield _request_of(target, format_, cast(Precision, precision))
+            yield _request_of(target, format_, precision)
     if target.route == "classic":
         for link in max((ROUTES["classic"][one] for one in formats), key=len):
             yield _request_of(target, link.target, "float32")
@@ -196,6 +214,8 @@ def _request_of(target: TargetConfig, format_: Format, precision: Precision) -> 
         layout=layout,
         opset=target.opset,
         route=target.route,
+        io=io_of(target) if precision == "static_wi8_ai8" and format_ == "tflite" else Io(),
+        repair=target.repair,
     )
 
 

@@ -13,11 +13,16 @@ from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Contract, Size
 from phoneproof.core.dataset import ImageSet
+from phoneproof.core.recipe import Io
+from phoneproof.data.split import Splits
 from phoneproof.pipeline.capture_steps import BaselineStep
-from phoneproof.pipeline.config_types import ChecksConfig
+from phoneproof.pipeline.config_types import ChecksConfig, TargetName
 from phoneproof.pipeline.live import LiveBaselineStep
 from phoneproof.pipeline.step import Step
 from phoneproof.verify.limits import Limits, limits_for
+
+DEFAULT_BUDGET = 600.0
+"""Seconds of one repair ladder, unless the user says otherwise."""
 
 TARGET_LAYOUT: dict[Format, Layout] = {
     "hub": "NCHW",
@@ -26,6 +31,11 @@ TARGET_LAYOUT: dict[Format, Layout] = {
     "tflite": "NHWC",
 }
 """What each format's users expect (DESIGN section 8)."""
+
+
+def is_quantized(precision: Precision) -> bool:
+    """Whether a precision rounds to integers, and so has to be found by the repair ladder."""
+    return precision not in ("float32", "float16")
 
 
 class BuildSource(Protocol):
@@ -56,7 +66,9 @@ class BuildSource(Protocol):
 class ArtifactRequest:
     """One artifact the user asked for. `opset` matters to ONNX alone.
 
-    route: how it is reached. suffix: of the id, where another route makes the same format.
+    route: how it is reached. suffix: of the id, where another route makes the same format. io:
+    types at the border of a file with int8 activations. repair: whether other recipes than the
+    first are tried where that one is refused.
     """
 
     format: Format
@@ -65,6 +77,8 @@ class ArtifactRequest:
     opset: int = 12
     route: Route = "direct"
     suffix: str = ""
+    io: Io = field(default_factory=Io)
+    repair: bool = True
 
     @property
     def id(self) -> str:
@@ -76,9 +90,11 @@ class ArtifactRequest:
 class BuildRequest:
     """What to build from what, and what to hold it to.
 
-    hub_binding: how the hub program will carry the contract. golden: the user's own pictures
-    that may ship; none means generated ones. production: unlabelled pictures as the app will see
-    them, where named. destination: the bundle's folder.
+    hub_binding: how the hub program will carry the contract. targets: that were asked for. golden:
+    the user's own pictures that may ship; none means generated ones. production: unlabelled
+    pictures as the app will see them, where named. splits: what quantization calibrates, selects
+    and confirms on; null where nothing is quantized. budget: seconds that one artifact's repair
+    ladder may take. destination: the bundle's folder.
     """
 
     source: BuildSource
@@ -88,10 +104,13 @@ class BuildRequest:
     images: ImageSet
     dataset_kind: str
     artifacts: tuple[ArtifactRequest, ...]
+    targets: tuple[TargetName, ...] = ()
     checks: ChecksConfig = field(default_factory=ChecksConfig)
     hazards: tuple[Hazard, ...] = ()
     golden: tuple[Path, ...] = ()
     production: ImageSet | None = None
+    splits: Splits | None = None
+    budget: float = DEFAULT_BUDGET
     destination: Path
 
     def limits_for(self, precision: Precision) -> Limits:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phoneproof.core.artifact import file_sha256
 from phoneproof.core.capture import Capture
 from phoneproof.core.check import worst_verdict
+from phoneproof.core.dataset import ImageSet
 from phoneproof.core.report import ArtifactReport, DatasetReport, Report, SplitReport
 from phoneproof.core.search import ContractSearch
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
 from phoneproof.pipeline.cache import storage_errors
 from phoneproof.pipeline.chain_report import chain_report
+from phoneproof.pipeline.examine import Examined, calibration_report, chosen
 from phoneproof.pipeline.gate import GateResult
 from phoneproof.pipeline.pack_step import PackStep
 from phoneproof.pipeline.preflight import NO_PREFLIGHT, PreflightResult, with_preflight
@@ -38,6 +40,7 @@ class Built:
 
     gate: GateResult
     judged: tuple[JudgedArtifact, ...] = ()
+    examined: Examined = field(default_factory=Examined)
     preflight: PreflightResult = NO_PREFLIGHT
     search: ContractSearch | None = None
 
@@ -54,9 +57,7 @@ def ship(
     report = with_preflight(
         compose_report(
             request,
-            gate,
-            judged,
-            search=built.search,
+            built,
             seconds=seconds,
             peak_rss_bytes=workshop.cache.peak_rss_bytes,
         ),
@@ -70,15 +71,15 @@ def ship(
 
 
 def compose_report(
-    request: BuildRequest,
-    gate: GateResult,
-    judged: tuple[JudgedArtifact, ...],
-    *,
-    search: ContractSearch | None = None,
-    seconds: float,
-    peak_rss_bytes: int,
+    request: BuildRequest, built: Built, *, seconds: float, peak_rss_bytes: int
 ) -> Report:
     """Everything measured, as one object."""
+    gate, judged = built.gate, built.judged
+    artifacts = tuple(
+        _artifact_report(one, request.limits_for(one.made.artifact.requested), built.examined)
+        for one in judged
+    )
+    points, recommended = chosen(artifacts, built.examined.latencies, request.targets)
     capture = Capture(
         source_name=request.source.name,
         source_format=request.inspection.format,
@@ -105,11 +106,12 @@ def compose_report(
         source=gate.source,
         gate=gate.checks,
         refused_importers=gate.refused,
-        artifacts=tuple(
-            _artifact_report(one, request.limits_for(one.made.artifact.requested)) for one in judged
-        ),
+        artifacts=artifacts,
         classic=chain_report(judged),
-        search=search,
+        search=built.search,
+        calibration=calibration_report(judged),
+        pareto=points,
+        recommended=recommended,
         datasets=(_dataset_report(request),),
         tools=tool_versions(_REPORT_TOOLS),
         hazards=(*request.inspection.hazards, *request.hazards),
@@ -118,9 +120,10 @@ def compose_report(
     )
 
 
-def _artifact_report(one: JudgedArtifact, limits: Limits) -> ArtifactReport:
+def _artifact_report(one: JudgedArtifact, limits: Limits, examined: Examined) -> ArtifactReport:
     artifact = one.made.artifact
     lineage = artifact.lineage
+    facts = examined.facts.get(artifact.id)
     return ArtifactReport(
         id=artifact.id,
         format=artifact.format,
@@ -141,6 +144,9 @@ def _artifact_report(one: JudgedArtifact, limits: Limits) -> ArtifactReport:
         scores=one.measured.scores,
         divergence=one.divergence,
         attempts=one.attempts,
+        sensitivity=one.sensitivity,
+        read_back=facts.read_back if facts is not None else None,
+        phone=facts.phone if facts is not None else (),
         limits=tuple((name, getattr(limits, name)) for name in limits.__struct_fields__),
     )
 
@@ -152,9 +158,22 @@ def _dataset_report(request: BuildRequest) -> DatasetReport:
         kind=request.dataset_kind,
         n=len(images.items),
         labelled=images.labelled,
-        splits=(SplitReport(split=images.split, n=len(images.items), hash=images.ref.hash),),
+        splits=tuple(
+            SplitReport(split=one.split, n=len(one.items), hash=one.ref.hash)
+            for one in _distinct(request)
+        ),
         skipped=images.skipped,
     )
+
+
+def _distinct(request: BuildRequest) -> tuple[ImageSet, ...]:
+    """All images, and what quantization divides them into."""
+    splits = request.splits
+    if splits is None:
+        return (request.images,)
+    parts = (splits.calibration, splits.selection, splits.confirmation)
+    named = [one for one in parts if one.items and one.split != request.images.split]
+    return (request.images, *named)
 
 
 def _write_bundle(

@@ -1,0 +1,79 @@
+"""What is said of finished files beside their checks: contents, phones, time on this host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from phoneproof.core.optimization import CalibrationReport, ParetoPoint, Recommendation
+from phoneproof.core.report import ArtifactReport
+from phoneproof.pipeline.artifact_chain import JudgedArtifact
+from phoneproof.pipeline.config_types import TargetName
+from phoneproof.pipeline.facts_step import Facts, FactsStep, facts_of
+from phoneproof.pipeline.latency_step import LatencyStep, latency
+from phoneproof.pipeline.workshop import Workshop
+
+_EXAMINED = ("tflite", "onnx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """By artifact id. facts: of what was read back; latencies: milliseconds, where timed."""
+
+    facts: Mapping[str, Facts] = field(default_factory=dict)
+    latencies: Mapping[str, float] = field(default_factory=dict)
+
+
+def examine(workshop: Workshop, judged: tuple[JudgedArtifact, ...], *, timed: bool) -> Examined:
+    """Read every file back; where `timed`, run the accepted ones alone on this host."""
+    files = [one.made for one in judged if one.made.artifact.format in _EXAMINED]
+    reading = {
+        made.artifact.id: workshop.start(
+            FactsStep(
+                label=made.artifact.id,
+                format=made.artifact.format,
+                path=made.path,
+                sha256=made.artifact.sha256,
+            )
+        )
+        for made in files
+    }
+    facts = {name: facts_of(future.result().folder) for name, future in reading.items()}
+    return Examined(facts=facts, latencies=_timed(workshop, judged) if timed else {})
+
+
+def _timed(workshop: Workshop, judged: tuple[JudgedArtifact, ...]) -> dict[str, float]:
+    """One after the other: two at once would time each other."""
+    found: dict[str, float] = {}
+    for one in judged:
+        made = one.made
+        if one.accepted and made.artifact.format in _EXAMINED:
+            step = LatencyStep(
+                label=made.artifact.id,
+                format=made.artifact.format,
+                artifact=made.path,
+                artifact_sha256=made.artifact.sha256,
+            )
+            found[made.artifact.id] = latency(workshop.cache.result(step).folder).median_ms
+    return found
+
+
+def calibration_report(judged: tuple[JudgedArtifact, ...]) -> CalibrationReport | None:
+    """The images that ranges came from: the same for every file of a build."""
+    from phoneproof.pipeline.calibrate_step import calibration_of
+
+    folder = next((one.calibration for one in judged if one.calibration is not None), None)
+    return None if folder is None else calibration_of(folder)
+
+
+def chosen(
+    artifacts: tuple[ArtifactReport, ...],
+    latencies: Mapping[str, float],
+    targets: tuple[TargetName, ...],
+) -> tuple[tuple[ParetoPoint, ...], tuple[Recommendation, ...]]:
+    """The accepted files among each other, and one for each target."""
+    from phoneproof.verify.choosing import pareto, recommend
+
+    points = pareto(artifacts, latencies)
+    found = (recommend(artifacts, points, target) for target in targets)
+    return points, tuple(one for one in found if one is not None)

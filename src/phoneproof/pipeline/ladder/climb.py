@@ -1,0 +1,239 @@
+"""Climbing: the order of the tries, and when to stop.
+
+Each rung costs more bytes or more time than the one before it, and one that cannot help is left
+out: no range helps an output that holds pixels and probabilities on one scale.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from phoneproof.core.errors import OptimizationFailed, Unsupported
+from phoneproof.core.optimization import LayerDamage
+from phoneproof.core.recipe import Dynamic, Float16, RangeMethod, Recipe, Static, WeightOnly
+from phoneproof.core.report import Attempt
+from phoneproof.pipeline.artifact_chain import FLOAT32_SHARES, ArtifactChain, JudgedArtifact
+from phoneproof.pipeline.artifact_steps import MadeArtifact
+from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk
+from phoneproof.pipeline.ladder.wide import wide_layers
+from phoneproof.pipeline.ladder.workbench import Workbench
+from phoneproof.pipeline.request import ArtifactRequest
+
+METHODS: Final[tuple[RangeMethod, ...]] = ("percentile_99_999", "mse", "percentile_99_99")
+"""Ranges to try after min/max, the most often right one first."""
+
+NARROW_MACS: Final = 0.05
+WIDE_MACS: Final = 0.3
+"""How much of the arithmetic may stay wider than int8: first nearly nothing, in the end less than
+a third, beyond which a float16 file is as good."""
+
+LEARNING_SHARE: Final = 0.5
+"""Of the time that is left, how much learning may take; the tries after it need the rest."""
+
+LEAST_LEARNING: Final = 45.0
+"""Seconds below which learning has not begun to help."""
+
+
+@dataclass(kw_only=True)
+class Climb:
+    """One ladder while it is climbed. tried: every candidate, in order. damage: of the layers."""
+
+    bench: Workbench
+    budget: float
+    started: float = field(default_factory=time.monotonic)
+    tried: list[Tried] = field(default_factory=list)
+    damage: tuple[LayerDamage, ...] = ()
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget."""
+        return self.budget - (time.monotonic() - self.started)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether something may ship."""
+        return any(one.accepted for one in self.tried)
+
+    def best(self) -> Tried:
+        """The accepted candidate, or the one whose worst loss is the least."""
+        return min(self.tried, key=lambda one: (not one.accepted, one.excess))
+
+    def best_static(self) -> tuple[Tried, Static]:
+        """The best candidate with int8 activations, and its recipe."""
+        found = [(one, one.recipe) for one in self.tried if isinstance(one.recipe, Static)]
+        return min(found, key=lambda pair: pair[0].excess)
+
+    def attempt(self, rung: Rung, trunk: Trunk, *tries: tuple[str, Recipe]) -> None:
+        """Make and measure candidates side by side."""
+        make = partial(self.bench.attempt, rung)
+        call = self.bench.chain.workshop.call
+        futures = [call(partial(make, what, trunk, recipe)) for what, recipe in tries]
+        self.tried += [future.result() for future in futures]
+
+    def note(self, rung: Rung, trunk: Trunk, error: OptimizationFailed | Unsupported) -> None:
+        """Record a rung that gave no file."""
+        words = f"{error.failed} ({error.found})" if error.found else error.failed
+        attempt = Attempt(what=rung, bytes=0, failed=(), rung=rung, broke=words)
+        self.tried.append(Tried(rung=rung, trunk=trunk, recipe=WeightOnly(), attempt=attempt))
+
+
+def climb(chain: ArtifactChain, wanted: ArtifactRequest, parent: MadeArtifact) -> JudgedArtifact:
+    """The smallest file of `wanted` that is accepted; else the closest one, refused.
+
+    Without `wanted.repair` the first try stands or falls alone.
+
+    Raises:
+        InvalidInput: calibration images that calibrate nothing.
+        OptimizationFailed: an activation that is not finite, or no try gave a file.
+    """
+    splits = chain.request.splits
+    assert splits is not None
+    bench = Workbench(chain=chain, wanted=wanted, splits=splits)
+    climbing = Climb(bench=bench, budget=chain.request.budget)
+    trunk = Trunk(made=parent)
+    rungs = _static if wanted.precision == "static_wi8_ai8" else _weights
+    for _ in rungs(climbing, trunk):
+        if climbing.accepted or climbing.left <= 0 or not wanted.repair:
+            break
+    if not climbing.tried or (wanted.repair and not climbing.accepted):
+        _larger_files(climbing, trunk)
+    return _judged_once(climbing)
+
+
+def _weights(climbing: Climb, trunk: Trunk) -> Iterator[None]:
+    """int8 weights, float activations."""
+    if climbing.bench.wanted.precision == "dynamic_wi8":
+        climbing.attempt("dynamic", trunk, ("dynamic ranges", Dynamic()))
+        yield
+
+
+def _static(climbing: Climb, trunk: Trunk) -> Iterator[None]:
+    """int8 weights and activations; stops between rungs."""
+    bench = climbing.bench
+    plain = Static(io=bench.wanted.io)
+    trunk = bench.calibrated(trunk)
+    climbing.attempt("int8", trunk, ("min/max ranges", plain))
+    yield
+    if not bench.mixed_outputs(trunk):
+        climbing.attempt("ranges", trunk, *_by_method(plain, METHODS))
+        yield
+    split = _split(climbing, trunk)
+    if split is not None:
+        climbing.attempt("split heads", split, *_by_method(plain, ("min_max", *METHODS)))
+        yield
+    best, recipe = climbing.best_static()
+    tail = bench.tail_layers(best.trunk)
+    if tail:
+        kept = msgspec.structs.replace(recipe, float_layers=tail)
+        methods = (recipe.ranges,) if split else ("min_max", *METHODS)
+        climbing.attempt("float tail", best.trunk, *_by_method(kept, methods, "float decode, "))
+        yield
+    if bench.wanted.format == "tflite":
+        yield from _layerwise(climbing)
+
+
+def _layerwise(climbing: Climb) -> Iterator[None]:
+    """What looks at single layers: keeping some wide, and learning."""
+    best, recipe = climbing.best_static()
+    climbing.damage = climbing.bench.damage(best.trunk, recipe.ranges)
+    yield from _widen(climbing, best.trunk, recipe, NARROW_MACS)
+    learned = _learn(climbing, best.trunk, recipe)
+    if learned is not None:
+        better = msgspec.structs.replace(recipe, ranges="learned")
+        climbing.attempt("learned", learned, ("learned ranges and weights", better))
+        yield
+        if climbing.tried[-1].excess < best.excess:
+            yield from _widen(climbing, learned, better, WIDE_MACS)
+            return
+    yield from _widen(climbing, best.trunk, recipe, WIDE_MACS)
+
+
+def _split(climbing: Climb, trunk: Trunk) -> Trunk | None:
+    """The calibrated file with split heads; null where they cannot be split."""
+    if climbing.bench.chain.request.contract.task != "detect":
+        return None
+    try:
+        return climbing.bench.calibrated(climbing.bench.split())
+    except (OptimizationFailed, Unsupported) as error:
+        climbing.note("split heads", trunk, error)
+        return None
+
+
+def _learn(climbing: Climb, trunk: Trunk, recipe: Static) -> Trunk | None:
+    """The trunk after distillation, where there is time for it."""
+    seconds = climbing.left * LEARNING_SHARE
+    if seconds < LEAST_LEARNING:
+        return None
+    try:
+        return climbing.bench.repaired(trunk, "tflite-distill", recipe, seconds)
+    except (OptimizationFailed, Unsupported) as error:
+        climbing.note("learned", trunk, error)
+        return None
+
+
+def _widen(climbing: Climb, trunk: Trunk, recipe: Static, macs: float) -> Iterator[None]:
+    """1, 2, 4 ... of the most harmful layers in float, as long as they hold at most `macs`."""
+    done = {one.recipe for one in climbing.tried}
+    graph = climbing.bench.layers(trunk)
+    for count in _doubling(len(climbing.damage)):
+        kept, share = wide_layers(graph, climbing.damage, count)
+        if share > macs:
+            break
+        wider = msgspec.structs.replace(
+            recipe, float_layers=tuple(sorted({*recipe.float_layers, *kept}))
+        )
+        if wider not in done:
+            words = f"{count} layer{'s' * (count > 1)} in float, {recipe.ranges} ranges"
+            climbing.attempt("wide layers", trunk, (words, wider))
+            yield
+
+
+def _larger_files(climbing: Climb, trunk: Trunk) -> None:
+    """What nearly always works: float32 arithmetic on smaller weights."""
+    climbing.attempt("weight-only", trunk, ("int8 weights alone", WeightOnly()))
+    for share in FLOAT32_SHARES:
+        if climbing.accepted:
+            return
+        what = f"float16, {share:.0%} of the weights float32"
+        climbing.attempt("float16", trunk, (what, Float16(float32_share=share)))
+
+
+def _judged_once(climbing: Climb) -> JudgedArtifact:
+    """The winner on the confirmation images, with everything that was tried."""
+    winner = climbing.best()
+    if winner.judged is None:
+        raise OptimizationFailed(
+            f"no try of {climbing.bench.wanted.id} gave a file", found=winner.attempt.broke
+        )
+    judged = winner.judged
+    confirmation = climbing.bench.splits.confirmation
+    if winner.accepted and confirmation.items:
+        judged = climbing.bench.judge(judged.made, confirmation)
+    return replace(
+        judged,
+        attempts=tuple(one.attempt for one in climbing.tried),
+        sensitivity=climbing.damage,
+        calibration=winner.trunk.ranges,
+    )
+
+
+def _by_method(
+    recipe: Static, methods: tuple[RangeMethod, ...], words: str = ""
+) -> tuple[tuple[str, Static], ...]:
+    return tuple(
+        (f"{words}{method} ranges", msgspec.structs.replace(recipe, ranges=method))
+        for method in methods
+    )
+
+
+def _doubling(end: int) -> Iterator[int]:
+    count = 1
+    while count <= end:
+        yield count
+        count *= 2

@@ -1,0 +1,87 @@
+"""What the ladder has tried: each candidate with its verdict, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from phoneproof.core.check import Check
+from phoneproof.core.recipe import Recipe
+from phoneproof.core.report import Attempt
+from phoneproof.pipeline.artifact_chain import JudgedArtifact
+from phoneproof.pipeline.artifact_steps import MadeArtifact
+
+Rung = Literal[
+    "int8",
+    "ranges",
+    "split heads",
+    "float tail",
+    "wide layers",
+    "learned",
+    "dynamic",
+    "weight-only",
+    "float16",
+]
+"""The ladder, from the smallest file to the largest."""
+
+HOPELESS: Final = 1e9
+"""The excess of what gave no file, or nothing that could be measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trunk:
+    """A float32 file that candidates are made from.
+
+    words: what was done to it, as people read it; "" for the file as converted. ranges: the
+    folder with its ``ranges.json``, null before calibration.
+    """
+
+    made: MadeArtifact
+    words: str = ""
+    ranges: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """One candidate. judged: on the images that ladders look at; null where there is no file."""
+
+    rung: Rung
+    trunk: Trunk
+    recipe: Recipe
+    attempt: Attempt
+    judged: JudgedArtifact | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it may ship, as far as the selection images tell."""
+        return self.judged is not None and self.judged.accepted
+
+    @property
+    def excess(self) -> float:
+        """The worst loss in units of its limit; what is below 1 everywhere is good."""
+        return HOPELESS if self.judged is None else excess(self.judged.checks)
+
+
+def excess(checks: tuple[Check, ...]) -> float:
+    """The largest loss of the gating margins relative to its limit; bounded checks that failed
+    count as twice their limit.
+    """
+    ratios = [0.0]
+    for check in checks:
+        if not check.gating:
+            continue
+        if check.kind == "margin" and check.limit:
+            ratios.append(abs(check.value or 0.0) / check.limit)
+        elif check.verdict == "fail":
+            ratios.append(2.0)
+    return max(ratios)
+
+
+def losses(checks: tuple[Check, ...]) -> tuple[tuple[str, float | None, float | None], ...]:
+    """(name with slice, value, limit) of every gating margin."""
+    return tuple(
+        (f"{check.name} {check.slice}".strip(), check.value, check.limit)
+        for check in checks
+        if check.gating and check.kind == "margin"
+    )

@@ -1,0 +1,277 @@
+"""What the ladder does with its hands: makes float32 trunks, candidates from them, and measures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from phoneproof.convert.routes import ROUTES, Link
+from phoneproof.core.binding import Precision
+from phoneproof.core.dataset import ImageSet
+from phoneproof.core.errors import OptimizationFailed, PhoneproofError, Unsupported
+from phoneproof.core.optimization import LayerDamage
+from phoneproof.core.recipe import RangeMethod, Recipe, Split, Static
+from phoneproof.core.report import Attempt
+from phoneproof.data.split import Splits
+from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact, not_passed
+from phoneproof.pipeline.artifact_steps import (
+    ConvertStep,
+    MadeArtifact,
+    OptimizeStep,
+    made_artifact,
+)
+from phoneproof.pipeline.calibrate_step import CalibrateStep, ranges_of
+from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk, losses
+from phoneproof.pipeline.ladder.wide import Layer
+from phoneproof.pipeline.repair_step import RepairStep
+from phoneproof.pipeline.request import ArtifactRequest
+from phoneproof.pipeline.sensitivity_step import SensitivityStep, sensitivity_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """Everything that serves one wanted artifact.
+
+    chain: what the build has. splits: the images to calibrate, select and confirm on.
+    """
+
+    chain: ArtifactChain
+    wanted: ArtifactRequest
+    splits: Splits
+
+    def calibrated(self, trunk: Trunk) -> Trunk:
+        """The trunk with the ranges of its activations.
+
+        Raises:
+            InvalidInput: too few calibration images, or blank or identical ones.
+            OptimizationFailed: an activation that is not finite.
+        """
+        artifact = trunk.made.artifact
+        step = CalibrateStep(
+            label=_named(artifact.id, trunk.words),
+            format=artifact.format,
+            artifact=trunk.made.path,
+            artifact_sha256=artifact.sha256,
+            contract=self.chain.request.contract,
+            binding=artifact.binding,
+            images=self.splits.calibration,
+        )
+        return replace(trunk, ranges=self.chain.workshop.cache.result(step).folder)
+
+    def split(self) -> Trunk:
+        """A float32 file with outputs of their own for what does not share a range.
+
+        Raises:
+            OptimizationFailed: the head is of no known kind, or the split one is another model.
+        """
+        chain, contract = self.chain, self.chain.request.contract
+        step = OptimizeStep(
+            label="split heads",
+            format="hub",
+            recipe=Split(),
+            artifact=chain.hub.path,
+            artifact_sha256=chain.hub.info.sha256,
+            contract=contract,
+            binding=chain.hub.binding,
+        )
+        hub = made_artifact(
+            chain.workshop.cache.result(step),
+            requested="float32",
+            parent=chain.hub.info.sha256,
+            step=step.name,
+        )
+        trunk = Trunk(made=self._converted(hub), words="split heads")
+        self._require_same(trunk)
+        return trunk
+
+    def repaired(self, trunk: Trunk, repairer: str, recipe: Static, seconds: float) -> Trunk:
+        """The trunk after one of the repairs before rounding, with its ranges.
+
+        Raises:
+            OptimizationFailed: nothing that this repair could change.
+        """
+        artifact = trunk.made.artifact
+        step = RepairStep(
+            repairer=repairer,
+            label=_named(artifact.id, trunk.words),
+            artifact=trunk.made.path,
+            artifact_sha256=artifact.sha256,
+            contract=self.chain.request.contract,
+            binding=artifact.binding,
+            recipe=recipe,
+            ranges=_folder(trunk),
+            images=self.splits.calibration,
+            seconds=seconds,
+        )
+        result = self.chain.workshop.cache.result(step)
+        made = made_artifact(result, requested="float32", parent=artifact.sha256, step=step.name)
+        word = repairer.partition("-")[2]
+        changed = Trunk(made=made, words=f"{trunk.words}, {word}".removeprefix(", "))
+        if (result.folder / "ranges.json").is_file():
+            return replace(changed, ranges=result.folder)
+        return self.calibrated(changed)
+
+    def damage(self, trunk: Trunk, method: RangeMethod) -> tuple[LayerDamage, ...]:
+        """The layers of a calibrated trunk, the most harmful to quantize first."""
+        step = SensitivityStep(
+            label=_named(trunk.made.artifact.id, trunk.words),
+            artifact=trunk.made.path,
+            artifact_sha256=trunk.made.artifact.sha256,
+            contract=self.chain.request.contract,
+            binding=trunk.made.artifact.binding,
+            ranges=_folder(trunk),
+            method=method,
+            images=self.splits.calibration,
+        )
+        return sensitivity_of(self.chain.workshop.cache.result(step).folder)
+
+    def attempt(self, rung: Rung, what: str, trunk: Trunk, recipe: Recipe) -> Tried:
+        """Make one candidate and measure it on the selection images."""
+        started = time.monotonic()
+        words = _named(what, trunk.words)
+        try:
+            made = self._optimized(words, trunk, recipe)
+            judged = self.judge(made, self.splits.selection)
+        except (OptimizationFailed, Unsupported) as error:
+            return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=_broken(rung, words, error))
+        attempt = Attempt(
+            what=words,
+            bytes=made.artifact.bytes,
+            failed=not_passed(judged.checks),
+            rung=rung,
+            precision=made.artifact.precision,
+            macs_above_int8=_macs_above_int8(made),
+            seconds=round(time.monotonic() - started, 1),
+            losses=losses(judged.checks),
+            accepted=judged.accepted,
+        )
+        return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt, judged=judged)
+
+    def judge(self, made: MadeArtifact, images: ImageSet) -> JudgedArtifact:
+        """A candidate on some images, held to what was asked for."""
+        return self.chain.judge(made, images=images, requested=self.wanted.precision)
+
+    def mixed_outputs(self, trunk: Trunk) -> bool:
+        """Whether an output holds what one int8 scale cannot hold together."""
+        from phoneproof.optimize.mixed_outputs import mixed_outputs
+
+        return bool(mixed_outputs(trunk.made.artifact.binding, ranges_of(_folder(trunk))))
+
+    def tail_layers(self, trunk: Trunk) -> tuple[str, ...]:
+        """The operators behind the last learned weights: the decode that is inside the file."""
+        from phoneproof.formats.tflite import read_tflite
+        from phoneproof.formats.tflite_layers import tail_layers
+
+        if self.wanted.format != "tflite":
+            return ()
+        return tail_layers(read_tflite(trunk.made.path))
+
+    def layers(self, trunk: Trunk) -> tuple[Layer, ...]:
+        """The operators of a trunk, who reads them, and what they cost."""
+        from phoneproof.formats.tflite import read_tflite
+        from phoneproof.formats.tflite_layers import readers
+        from phoneproof.formats.tflite_read_back import layer_macs
+
+        graph = read_tflite(trunk.made.path)
+        macs = layer_macs(graph)
+        total = sum(macs.values()) or 1
+        return tuple(
+            Layer(name=name, readers=read_by, macs=macs.get(name, 0) / total)
+            for name, read_by in readers(graph).items()
+        )
+
+    def _converted(self, hub: MadeArtifact) -> MadeArtifact:
+        link: Link = ROUTES["direct"][self.wanted.format][0]
+        step = ConvertStep(
+            link=link,
+            label=f"{self.wanted.format}-float32, split heads",
+            source=hub.path,
+            source_sha256=hub.artifact.sha256,
+            contract=self.chain.request.contract,
+            binding=hub.artifact.binding,
+            layout=self.wanted.layout,
+            opset=self.wanted.opset,
+        )
+        return made_artifact(
+            self.chain.workshop.cache.result(step),
+            requested="float32",
+            parent=hub.artifact.sha256,
+            step=step.name,
+        )
+
+    def _require_same(self, trunk: Trunk) -> None:
+        judged = self.chain.judge(trunk.made, images=self.splits.selection, requested="float32")
+        if not judged.accepted:
+            raise OptimizationFailed(
+                "the file with split heads is not the same model",
+                found=", ".join(f"{name} {value}" for name, value in not_passed(judged.checks)),
+            )
+
+    def _optimized(self, words: str, trunk: Trunk, recipe: Recipe) -> MadeArtifact:
+        parent = trunk.made.artifact
+        step = OptimizeStep(
+            label=words,
+            format=parent.format,
+            recipe=recipe,
+            artifact=trunk.made.path,
+            artifact_sha256=parent.sha256,
+            contract=self.chain.request.contract,
+            binding=parent.binding,
+            ranges=trunk.ranges if isinstance(recipe, Static) else None,
+        )
+        made = made_artifact(
+            self.chain.workshop.cache.result(step),
+            requested=self.wanted.precision,
+            parent=parent.sha256,
+            step=step.name,
+        )
+        return self._named_apart(made)
+
+    def _named_apart(self, made: MadeArtifact) -> MadeArtifact:
+        """Under a name that no other artifact of the build can have."""
+        artifact, wanted = made.artifact, self.wanted.precision
+        others = {
+            one.precision
+            for one in self.chain.request.artifacts
+            if one.format == artifact.format and one.precision != wanted
+        }
+        if artifact.precision == wanted or not _may_clash(artifact.precision, others):
+            return made
+        path = PurePosixPath(artifact.path)
+        suffix = f"-for-{wanted}"
+        apart = msgspec.structs.replace(
+            artifact,
+            id=artifact.id + suffix,
+            path=str(path.with_name(f"{path.stem}{suffix}{path.suffix}")),
+        )
+        return replace(made, artifact=apart)
+
+
+def _folder(trunk: Trunk) -> Path:
+    """Where a calibrated trunk has its ranges."""
+    assert trunk.ranges is not None, "calibrate the trunk first"
+    return trunk.ranges
+
+
+def _may_clash(precision: Precision, others: set[Precision]) -> bool:
+    """Whether another request of the format may end with the same precision."""
+    return precision in others or bool(others - {"float32", "float16"})
+
+
+def _named(what: str, words: str) -> str:
+    return f"{what}, {words}" if words else what
+
+
+def _broken(rung: Rung, words: str, error: PhoneproofError) -> Attempt:
+    found = f" ({error.found})" if error.found else ""
+    return Attempt(what=words, bytes=0, failed=(), rung=rung, broke=f"{error.failed}{found}")
+
+
+def _macs_above_int8(made: MadeArtifact) -> float | None:
+    from phoneproof.formats.read_back import macs_above_int8, read_back
+
+    found = read_back(made.path, made.artifact.format)
+    return None if found is None else macs_above_int8(found)
