@@ -106,7 +106,8 @@ class ParetoPoint(SchemaType, frozen=True, kw_only=True):
     """One accepted artifact among the others.
 
     accuracy: top-1 or mAP50-95 on the images named by the checks, with one-sided 95 % bounds.
-    loss: drop against the baseline's. latency_ms: median of one inference on this host, one
+    loss: drop against the baseline's. agreement: share of images or boxes that agree with the
+    baseline's (0..1). latency_ms: median of one inference on this host, one
     thread: an order of magnitude, not a phone's figure. best: nothing beats it in both accuracy
     and bytes.
     """
@@ -117,6 +118,7 @@ class ParetoPoint(SchemaType, frozen=True, kw_only=True):
     accuracy: float | None = None
     bounds: tuple[float, float] | None = None
     loss: float | None = None
+    agreement: float | None = None
     bytes: int
     gzip_bytes: int | None = None
     macs: int | None = None
