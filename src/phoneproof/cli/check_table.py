@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from phoneproof.cli.attempt_table import print_advice, print_attempts
 from phoneproof.core.check import Check
 from phoneproof.core.report import Report
 
@@ -53,10 +54,7 @@ def print_report(console: Console, report: Report) -> None:
         print_checks(console, f"{artifact.id}, {artifact.bytes / 1e6:.2f} MB", artifact.checks)
     _print_hints(console, "hub", report.gate, report)
     for artifact in report.artifacts:
-        for attempt in artifact.attempts:
-            failed = ", ".join(f"{name} {number(value)}" for name, value in attempt.failed)
-            what = f"{artifact.id}: {attempt.what} was refused too: {failed}"
-            console.print(escape(what), soft_wrap=True)
+        print_attempts(console, artifact)
         if artifact.divergence is not None:
             console.print(
                 f"[red]{escape(artifact.id)}[/red] diverges first at "
@@ -65,6 +63,7 @@ def print_report(console: Console, report: Report) -> None:
                 soft_wrap=True,
             )
         _print_hints(console, artifact.id, artifact.checks, report)
+    print_advice(console, report)
     for hazard in report.hazards:
         if hazard.severity != "note":
             name = hazard.name.replace("_", " ")

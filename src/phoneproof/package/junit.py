@@ -6,7 +6,8 @@ import re
 from xml.etree import ElementTree
 
 from phoneproof.core.check import Check
-from phoneproof.core.report import Report
+from phoneproof.core.report import ArtifactReport, Report
+from phoneproof.package.optimization_words import ATTEMPT_HEADER, attempt_row, closest_words
 from phoneproof.package.wording import bounds_text, check_title, limit_text, with_unit
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -23,6 +24,8 @@ def junit_xml(report: Report) -> bytes:
     _suite(root, "capture gate", report.gate, report.seconds, accepted=passed)
     for artifact in report.artifacts:
         _suite(root, artifact.id, artifact.checks, artifact.seconds, accepted=artifact.accepted)
+        if artifact.attempts and not artifact.accepted:
+            ElementTree.SubElement(root[-1], "system-out").text = _text(_tried(artifact))
     for count in ("tests", "failures", "skipped"):
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
     ElementTree.indent(root)
@@ -56,6 +59,12 @@ def _suite(
     )
     for check in checks:
         _case(suite, name, check, accepted=accepted)
+
+
+def _tried(artifact: ArtifactReport) -> str:
+    rows = [ATTEMPT_HEADER, *(attempt_row(one) for one in artifact.attempts)]
+    lines = [" | ".join(row) for row in rows]
+    return "\n".join(["tried:", *lines, closest_words(artifact)]).rstrip()
 
 
 def _case(suite: ElementTree.Element, name: str, check: Check, *, accepted: bool) -> None:

@@ -6,6 +6,11 @@ from phoneproof.core.check import Check
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.package.input_words import input_words, results_words
 from phoneproof.package.markdown import bullets, plain, table
+from phoneproof.package.optimization_words import (
+    advice_lines,
+    optimization_lines,
+    phone_lines,
+)
 from phoneproof.package.preflight_words import set_words, summary_line
 from phoneproof.package.wording import (
     bounds_text,
@@ -30,7 +35,7 @@ def model_card(report: Report) -> str:
     head = headline(report)
     sections = (
         [f"# {plain(report.name)} {plain(report.version)}", plain(head.sentence)],
-        [bullets(head.support)],
+        [bullets((*advice_lines(report), *head.support))],
         _what(report),
         _input(report),
         _labels(report),
@@ -73,7 +78,18 @@ def _measured(report: Report) -> list[str]:
         parts += [f"### {artifact.id}: {artifact.verdict}", _table(artifact.checks)]
     if not report.artifacts:
         parts += ["### capture gate", _table(report.gate)]
-    return [*parts, *_recorded(report), *_production(report)]
+    return [*parts, *_recorded(report), *_production(report), *_optimized(report)]
+
+
+def _optimized(report: Report) -> list[str]:
+    parts: list[str] = []
+    for title, lines in (
+        ("How the files were made smaller", optimization_lines(report)),
+        ("What phones make of them, by the delegates' published rules", phone_lines(report)),
+    ):
+        if lines:
+            parts += [f"### {title}", bullets(lines)]
+    return parts
 
 
 def _recorded(report: Report) -> list[str]:

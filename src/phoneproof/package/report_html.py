@@ -21,6 +21,7 @@ from phoneproof.package import figures, wording
 from phoneproof.package.contact_sheet import Tile
 from phoneproof.package.drawing import draw_predictions
 from phoneproof.package.input_words import input_words
+from phoneproof.package.optimization_html import add_optimization_words
 from phoneproof.package.preflight_html import add_preflight_words
 
 PICTURE_SIDE = 360
@@ -140,4 +141,5 @@ def page_environment() -> jinja2.Environment:
         open_checks=wording.open_checks,
     )
     add_preflight_words(environment)
+    add_optimization_words(environment)
     return environment

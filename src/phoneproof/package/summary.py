@@ -5,6 +5,12 @@ from __future__ import annotations
 from phoneproof.core.check import Check, Verdict
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.package.markdown import bullets, plain, table
+from phoneproof.package.optimization_words import (
+    ATTEMPT_HEADER,
+    advice_lines,
+    attempt_row,
+    closest_words,
+)
 from phoneproof.package.wording import (
     bounds_text,
     check_title,
@@ -26,6 +32,7 @@ def summary_markdown(report: Report) -> str:
         f"## {plain(report.name)} {plain(report.version)}",
         f"**{plain(head.sentence)}**",
         bullets(head.support),
+        bullets(advice_lines(report)),
     ]
     if report.artifacts:
         parts.append(table(_HEADER, [_row(artifact) for artifact in report.artifacts]))
@@ -34,6 +41,12 @@ def summary_markdown(report: Report) -> str:
     if refused:
         header = ("where", "check", "verdict", "value", "95 % bounds", "limit", "n")
         parts.append(table(header, refused))
+    for artifact in report.artifacts:
+        if artifact.attempts and not artifact.accepted:
+            parts.append(
+                f"**{plain(artifact.id)}, what was tried.** {plain(closest_words(artifact))}"
+            )
+            parts.append(table(ATTEMPT_HEADER, [attempt_row(one) for one in artifact.attempts]))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

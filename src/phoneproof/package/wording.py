@@ -177,11 +177,10 @@ def _refused(report: Report, broken: ArtifactReport) -> Headline:
         )
     if others:
         support.append(f"{joined(others)} {'was' if len(others) == 1 else 'were'} accepted.")
-    return Headline(
-        word="Refused",
-        sentence=f"Refused: {broken.id} {kind}. The step that broke it is “{broken.step}”.",
-        support=tuple(support),
-    )
+    claim = f"Refused: {broken.id} {kind}. The step that broke it is “{broken.step}”."
+    if len(broken.attempts) > 1:
+        claim = f"Refused: none of {len(broken.attempts)} tries at {broken.id} kept its limits."
+    return Headline(word="Refused", sentence=claim, support=tuple(support))
 
 
 def _why(check: Check) -> str:
