@@ -12,11 +12,12 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx.numpy_helper import to_array
 
-from phoneproof.core.binding import DType, Precision
+from phoneproof.core.binding import DType
 from phoneproof.core.errors import InvalidInput
 from phoneproof.core.tensors import TensorSpec
-from phoneproof.formats.inventory import FileInventory, counted, dominant, ranked
+from phoneproof.formats.inventory import FileInventory, counted, ranked
 from phoneproof.formats.model_file import require_model_file
+from phoneproof.formats.onnx_precision import onnx_precision, tensor_bytes
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
@@ -59,12 +60,12 @@ def onnx_inventory(model: onnx.ModelProto) -> FileInventory:
     weights = list(constants(model.graph))
     sizes: Counter[str] = Counter()
     for tensor in weights:
-        sizes[dtype_name(tensor.data_type)] += _tensor_bytes(tensor)
+        sizes[dtype_name(tensor.data_type)] += tensor_bytes(tensor)
     return FileInventory(
         ops=counted(node.op_type for node in nodes),
         custom_ops=_custom_ops(model, nodes),
         weights_bytes=ranked(sizes),
-        precision=_precision({node.op_type for node in nodes}, weights),
+        precision=onnx_precision(nodes, weights),
     )
 
 
@@ -169,28 +170,6 @@ def _custom_ops(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> tuple[st
         if node.domain not in _STANDARD and (node.domain, node.op_type) not in own
     }
     return tuple(sorted(foreign))
-
-
-def _precision(ops: set[str], weights: list[onnx.TensorProto]) -> Precision:
-    kinds = {"float32": "float32", "float16": "float16"}
-    if ops & {"ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"}:
-        kinds["int8"] = kinds["uint8"] = "dynamic_wi8"
-    elif ops & {"QuantizeLinear", "QLinearConv", "QLinearMatMul"}:
-        kinds["int8"] = kinds["uint8"] = "static_wi8_ai8"
-    elif "DequantizeLinear" in ops:
-        kinds["int8"] = kinds["uint8"] = "weight_only_wi8"
-        kinds["int4"] = kinds["uint4"] = "weight_only_wi4"
-    found = [
-        (cast(Precision, kinds[name]), _tensor_bytes(tensor))
-        for tensor in weights
-        if (name := dtype_name(tensor.data_type)) in kinds
-    ]
-    return dominant(found) or "float32"
-
-
-def _tensor_bytes(tensor: onnx.TensorProto) -> int:
-    count = int(np.prod(tensor.dims, dtype=np.int64))
-    return count * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
 
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:

@@ -90,6 +90,16 @@ OPTIMIZERS: Registry[Optimizer] = Registry(
             summary="hub -> hub, the head in outputs with ranges of their own",
             extra="torch",
         ),
+        "onnx-float16": Entry(
+            target="phoneproof.optimize.backends.onnx_float16:OnnxFloat16",
+            summary="ONNX float32 -> float16 weights",
+            extra="verify",
+        ),
+        "onnx-quantized": Entry(
+            target="phoneproof.optimize.backends.onnx_quantized:OnnxQuantized",
+            summary="ONNX float32 -> int8 and int16 (QDQ), dynamic and weight-only integers",
+            extra="verify",
+        ),
         "tflite-float16": Entry(
             target="phoneproof.optimize.backends.tflite_float16:TfliteFloat16",
             summary="TFLite float32 -> float16 weights",

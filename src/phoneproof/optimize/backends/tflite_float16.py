@@ -4,7 +4,6 @@ stay float32; each weight is stored as float16 behind a DEQUANTIZE."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -31,6 +30,7 @@ from phoneproof.formats.tflite import (
 )
 from phoneproof.formats.tflite_write import TfliteEdit, edit_tflite
 from phoneproof.optimize.base import OptimizeRequest
+from phoneproof.optimize.float32_share import WeightedLayer, kept_float32
 
 _LARGEST_FLOAT16: Final = 65504.0
 
@@ -95,42 +95,18 @@ def require_float16_range(graph: TfliteGraph) -> None:
 
 
 def float32_layers(graph: TfliteGraph, share: float) -> tuple[str, ...]:
-    """Output names of the layers that keep float32, in the file's order.
-
-    Rounding costs every layer the same accuracy, but float32 costs bytes by the size of its
-    weights. So the layer that first meets the picture comes first (every later one inherits its
-    error, and inputs of 0..255 make it the largest), then the smallest layers, as many as stay
-    under `share` of the weight bytes that result.
-    """
-    layers = _layers(graph)
-    total = sum(layer.bytes for layer in layers)
-    kept: set[str] = set()
-    size = 0
-    for layer in (*layers[:1], *sorted(layers[1:], key=lambda layer: layer.bytes)):
-        grown = size + layer.bytes
-        if grown > share * (grown + (total - grown) / 2):
-            break
-        kept.add(layer.name)
-        size = grown
-    return tuple(layer.name for layer in layers if layer.name in kept)
+    """Output names of the layers that keep float32 (`kept_float32`), in the file's order."""
+    return kept_float32(_layers(graph), share)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Layer:
-    """An operator with weights: the name of its output, and the float32 bytes of its weights."""
-
-    name: str
-    bytes: int
-
-
-def _layers(graph: TfliteGraph) -> tuple[_Layer, ...]:
+def _layers(graph: TfliteGraph) -> tuple[WeightedLayer, ...]:
     found = []
     for op in graph.ops:
         size = sum(
             graph.tensors[i].data.size for i in op.inputs if i >= 0 and _is_weight(graph.tensors[i])
         )
         if size:
-            found.append(_Layer(name=graph.tensors[op.outputs[0]].name, bytes=size))
+            found.append(WeightedLayer(name=graph.tensors[op.outputs[0]].name, bytes=size))
     return tuple(found)
 
 
