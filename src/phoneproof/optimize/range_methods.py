@@ -19,7 +19,7 @@ from phoneproof.optimize.histogram import Distribution, Floats
 from phoneproof.optimize.observers import Observer
 
 Interval = tuple[float, float]
-Consumer = Literal["identity", "silu", "hard_swish"]
+Consumer = Literal["identity", "silu", "hard_swish", "sigmoid"]
 """What a tensor is turned into before anything else sees it."""
 
 COMPUTED: Final[tuple[RangeMethod, ...]] = (
@@ -92,7 +92,7 @@ def _value_at(distribution: Distribution, reached: Floats, rank: float) -> float
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Response:
-    """What a consumer makes of a value: itself and its slope."""
+    """What a consumer makes of a value, less what it makes of 0; and its slope."""
 
     value: Callable[[Floats], Floats]
     slope: Callable[[Floats], Floats]
@@ -108,7 +108,15 @@ def _silu_slope(x: Floats) -> Floats:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
+    return 0.5 + _sigmoid_less_half(x)
+
+
+def _sigmoid_less_half(x: Floats) -> Floats:
+    return np.asarray(0.5 * np.tanh(0.5 * x))
+
+
+def _sigmoid_slope(x: Floats) -> Floats:
+    return 0.25 - _sigmoid_less_half(x) ** 2
 
 
 def _hard_swish(x: Floats) -> Floats:
@@ -124,6 +132,7 @@ _RESPONSES: Final[Mapping[Consumer, _Response]] = {
     "identity": _Response(value=np.asarray, slope=np.ones_like),
     "silu": _Response(value=_silu, slope=_silu_slope),
     "hard_swish": _Response(value=_hard_swish, slope=_hard_swish_slope),
+    "sigmoid": _Response(value=_sigmoid_less_half, slope=_sigmoid_slope),
 }
 
 
@@ -167,7 +176,7 @@ class _Sums:
         """Sum of the squared errors of each range [low[i], high[i]]."""
         start, end = self._at(low), self._at(high)
         step = (high - low) / _STEPS
-        # What rounds to 0 lies within half a step of it; both consumers turn 0 into 0.
+        # What rounds to 0 lies within half a step of it.
         small_start = np.maximum(self._at(-step / 2), start)
         small_end = np.minimum(self._at(step / 2), end)
         rounded = self._within(self._slope, start, end)
