@@ -29,12 +29,16 @@ def expected_distances(logits: Float) -> Float:
             found=f"{width}",
             next_step="check the axes and the slice of the binding's output",
         )
-    sides = logits.reshape(len(logits), 4, width // 4)
-    total = np.zeros(sides.shape[:2], np.float32)
-    weighted = np.zeros(sides.shape[:2], np.float32)
+    bins = width // 4
+    # Anchors last: every addition below runs over neighbours in memory.
+    sides = np.ascontiguousarray(logits.T).reshape(4, bins, len(logits))
+    total = np.zeros((4, len(logits)), np.float32)
+    weighted = np.zeros((4, len(logits)), np.float32)
     with np.errstate(under="ignore", invalid="ignore"):
-        powers = np.exp(sides - sides.max(axis=2, keepdims=True))
-        for k in range(width // 4):
-            total += powers[:, :, k]
-            weighted += powers[:, :, k] * np.float32(k)
-        return np.divide(weighted, total, dtype=np.float32)
+        powers = sides - sides.max(axis=1, keepdims=True)
+        np.exp(powers, out=powers)
+        for k in range(bins):
+            total += powers[:, k]
+            weighted += powers[:, k] * np.float32(k)
+        distances: Float = np.divide(weighted, total, dtype=np.float32)
+    return np.ascontiguousarray(distances.T)
