@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -42,13 +43,16 @@ LEAST_LEARNING: Final = 45.0
 
 @dataclass(kw_only=True)
 class Climb:
-    """One ladder while it is climbed. tried: every candidate, in order. damage: of the layers."""
+    """One ladder while it is climbed. tried: every candidate, in order. damage: of the layers.
+    calibration: the folder of the first calibration: which images, and how stable their ranges.
+    """
 
     bench: Workbench
     budget: float
     started: float = field(default_factory=time.monotonic)
     tried: list[Tried] = field(default_factory=list)
     damage: tuple[LayerDamage, ...] = ()
+    calibration: Path | None = None
 
     @property
     def left(self) -> float:
@@ -118,6 +122,7 @@ def _static(climbing: Climb, trunk: Trunk) -> Iterator[None]:
     bench = climbing.bench
     plain = Static(io=bench.wanted.io)
     trunk = bench.calibrated(trunk)
+    climbing.calibration = trunk.ranges
     climbing.attempt("int8", trunk, ("min/max ranges", plain))
     yield
     if not bench.mixed_outputs(trunk):
@@ -219,7 +224,7 @@ def _judged_once(climbing: Climb) -> JudgedArtifact:
         judged,
         attempts=tuple(one.attempt for one in climbing.tried),
         sensitivity=climbing.damage,
-        calibration=winner.trunk.ranges,
+        calibration=climbing.calibration,
     )
 
 

@@ -26,9 +26,7 @@ from phoneproof.pipeline.artifact_steps import (
 from phoneproof.pipeline.calibrate_step import CalibrateStep, ranges_of
 from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk, losses
 from phoneproof.pipeline.ladder.wide import Layer
-from phoneproof.pipeline.repair_step import RepairStep
 from phoneproof.pipeline.request import ArtifactRequest
-from phoneproof.pipeline.sensitivity_step import SensitivityStep, sensitivity_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +56,7 @@ class Workbench:
             contract=self.chain.request.contract,
             binding=artifact.binding,
             images=self.splits.calibration,
+            judged_on=self.splits.selection,
         )
         return replace(trunk, ranges=self.chain.workshop.cache.result(step).folder)
 
@@ -93,6 +92,8 @@ class Workbench:
         Raises:
             OptimizationFailed: nothing that this repair could change.
         """
+        from phoneproof.pipeline.repair_step import RepairStep
+
         artifact = trunk.made.artifact
         step = RepairStep(
             repairer=repairer,
@@ -116,6 +117,8 @@ class Workbench:
 
     def damage(self, trunk: Trunk, method: RangeMethod) -> tuple[LayerDamage, ...]:
         """The layers of a calibrated trunk, the most harmful to quantize first."""
+        from phoneproof.pipeline.sensitivity_step import SensitivityStep, sensitivity_of
+
         step = SensitivityStep(
             label=_named(trunk.made.artifact.id, trunk.words),
             artifact=trunk.made.path,

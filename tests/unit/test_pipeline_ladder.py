@@ -1,0 +1,285 @@
+"""The order of the rungs, and when the ladder stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from phoneproof.core.artifact import Artifact, Lineage
+from phoneproof.core.binding import Binding, InputBinding
+from phoneproof.core.check import Check
+from phoneproof.core.dataset import ImageItem, ImageSet
+from phoneproof.core.errors import OptimizationFailed
+from phoneproof.core.optimization import LayerDamage
+from phoneproof.core.recipe import Float16, Recipe, Static, WeightOnly
+from phoneproof.core.report import Attempt
+from phoneproof.data.split import Splits
+from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
+from phoneproof.pipeline.artifact_steps import MadeArtifact
+from phoneproof.pipeline.judge_steps import Measured
+from phoneproof.pipeline.ladder import climb as ladder
+from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk
+from phoneproof.pipeline.ladder.wide import Layer, wide_layers
+from phoneproof.pipeline.request import ArtifactRequest
+
+ITEM = ImageItem(name="a.png", path=Path("a.png"), sha256="a")
+SELECTION = ImageSet(split="selection", items=(ITEM,))
+LAYERS = tuple(
+    Layer(name=f"conv_{at}", readers=(f"conv_{at + 1}",) if at < 9 else (), macs=share)
+    for at, share in enumerate((0.01, 0.01, 0.01, 0.2, 0.2, 0.2, 0.2, 0.1, 0.06, 0.01))
+)
+DAMAGE = tuple(
+    LayerDamage(layer=layer.name, op="CONV_2D", macs=layer.macs, damage=1.0 / (at + 1))
+    for at, layer in enumerate(LAYERS)
+)
+
+
+def made(name: str = "parent") -> MadeArtifact:
+    image = InputBinding(tensor="image", shape=(1, 2, 2, 3), layout="NHWC")
+    artifact = Artifact(
+        id="tflite-float32",
+        format="tflite",
+        requested="float32",
+        precision="float32",
+        path="artifacts/model.tflite",
+        bytes=100,
+        sha256=name,
+        binding=Binding(contract="c", format="tflite", inputs=(image,), outputs=()),
+        lineage=Lineage(parent="p", step=name),
+    )
+    return MadeArtifact(artifact=artifact, path=Path(name))
+
+
+def judged(drop: float, split: str = "selection") -> JudgedArtifact:
+    good = drop <= 0.01
+    check = Check(
+        name="top1_drop",
+        kind="margin",
+        value=drop,
+        limit=0.01,
+        n=100,
+        verdict="pass" if good else "fail",
+    )
+    return JudgedArtifact(
+        made=made(split),
+        run=Path("run"),
+        measured=Measured(checks=(check,), scores=()),
+        accepted=good,
+    )
+
+
+Drops = Callable[[Rung, str, Recipe], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A workbench that makes nothing: a candidate's loss is what `drops` says."""
+
+    drops: Drops
+    chain: Any
+    wanted: ArtifactRequest
+    splits: Splits
+    mixes: bool = False
+    tail: tuple[str, ...] = ()
+    splittable: bool = True
+    confirmed: float | None = None
+    seen: list[tuple[Rung, str]] = field(default_factory=list)
+    judged_on: list[ImageSet] = field(default_factory=list)
+
+    def calibrated(self, trunk: Trunk) -> Trunk:
+        return replace(trunk, ranges=Path("ranges"))
+
+    def split(self) -> Trunk:
+        if not self.splittable:
+            raise OptimizationFailed("the head is of no known kind")
+        return Trunk(made=made("split"), words="split heads")
+
+    def repaired(self, trunk: Trunk, repairer: str, recipe: Static, seconds: float) -> Trunk:
+        return Trunk(made=made("learned"), words="distill", ranges=Path("ranges"))
+
+    def damage(self, trunk: Trunk, method: str) -> tuple[LayerDamage, ...]:
+        return DAMAGE
+
+    def mixed_outputs(self, trunk: Trunk) -> bool:
+        return self.mixes and trunk.words == ""
+
+    def tail_layers(self, trunk: Trunk) -> tuple[str, ...]:
+        return self.tail
+
+    def layers(self, trunk: Trunk) -> tuple[Layer, ...]:
+        return LAYERS
+
+    def attempt(self, rung: Rung, what: str, trunk: Trunk, recipe: Recipe) -> Tried:
+        self.seen.append((rung, what))
+        found = judged(self.drops(rung, what, recipe))
+        attempt = Attempt(what=what, bytes=1, failed=(), rung=rung, accepted=found.accepted)
+        return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt, judged=found)
+
+    def judge(self, made: MadeArtifact, images: ImageSet) -> JudgedArtifact:
+        self.judged_on.append(images)
+        return judged(0.0 if self.confirmed is None else self.confirmed, images.split)
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    drops: Drops,
+    *,
+    task: str = "detect",
+    precision: str = "static_wi8_ai8",
+    repair: bool = True,
+    budget: float = 600.0,
+    confirmation: tuple[ImageItem, ...] = (),
+    **options: Any,
+) -> tuple[JudgedArtifact, Bench]:
+    splits = Splits(
+        calibration=SELECTION,
+        selection=SELECTION,
+        confirmation=ImageSet(split="confirmation", items=confirmation),
+    )
+
+    class Future:
+        def __init__(self, function: Callable[[], Tried]) -> None:
+            self._function = function
+
+        def result(self) -> Tried:
+            return self._function()
+
+    chain = SimpleNamespace(
+        request=SimpleNamespace(splits=splits, budget=budget, contract=SimpleNamespace(task=task)),
+        workshop=SimpleNamespace(call=Future),
+    )
+    wanted = ArtifactRequest(
+        format="tflite", precision=cast(Any, precision), layout="NHWC", repair=repair
+    )
+    bench = Bench(drops=drops, chain=chain, wanted=wanted, splits=splits, **options)
+    monkeypatch.setattr(ladder, "Workbench", lambda **_: bench)
+    return ladder.climb(cast(ArtifactChain, chain), wanted, made()), bench
+
+
+def rungs(bench: Bench) -> list[str]:
+    return list(dict.fromkeys(rung for rung, _ in bench.seen))
+
+
+def test_the_first_accepted_file_ends_the_climb(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, bench = run(monkeypatch, lambda *_: 0.0)
+    assert found.accepted
+    assert rungs(bench) == ["int8"]
+
+
+def test_every_rung_in_order_when_nothing_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, bench = run(monkeypatch, lambda *_: 0.5, tail=("softmax",))
+    assert not found.accepted
+    assert rungs(bench) == [
+        "int8",
+        "ranges",
+        "split heads",
+        "float tail",
+        "wide layers",
+        "learned",
+        "weight-only",
+        "float16",
+    ]
+    assert [one.rung for one in found.attempts] == [rung for rung, _ in bench.seen]
+    assert found.sensitivity == DAMAGE
+
+
+def test_ranges_are_not_tried_where_outputs_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, bench = run(
+        monkeypatch, lambda rung, *_: 0.0 if rung == "split heads" else 0.5, mixes=True
+    )
+    assert found.accepted
+    assert rungs(bench) == ["int8", "split heads"]
+
+
+def test_a_classifier_has_no_heads_to_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, bench = run(monkeypatch, lambda *_: 0.5, task="classify")
+    assert "split heads" not in rungs(bench)
+
+
+def test_a_head_of_no_known_kind_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = run(monkeypatch, lambda *_: 0.5, splittable=False)
+    assert any("no known kind" in one.broke for one in found.attempts)
+
+
+def test_the_least_bad_recipe_is_refined(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drops(rung: Rung, what: str, recipe: Recipe) -> float:
+        if not isinstance(recipe, Static):
+            return 0.5
+        if rung == "wide layers":
+            return 0.0 if len(recipe.float_layers) >= 3 and recipe.ranges == "mse" else 0.2
+        return 0.1 if recipe.ranges == "mse" else 0.3
+
+    found, bench = run(monkeypatch, drops, task="classify")
+    assert found.accepted
+    assert bench.seen[-1] == ("wide layers", "2 layers in float, mse ranges")
+
+
+def test_wide_layers_stay_within_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Static] = []
+
+    def drops(rung: Rung, what: str, recipe: Recipe) -> float:
+        if rung == "wide layers" and isinstance(recipe, Static):
+            kept.append(recipe)
+        return 0.5
+
+    run(monkeypatch, drops, task="classify")
+    macs = {layer.name: layer.macs for layer in LAYERS}
+    assert kept
+    assert all(sum(macs[name] for name in one.float_layers) <= ladder.WIDE_MACS for one in kept)
+
+
+def test_without_repair_the_first_try_stands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, bench = run(monkeypatch, lambda *_: 0.5, repair=False)
+    assert not found.accepted
+    assert rungs(bench) == ["int8"]
+
+
+def test_a_spent_budget_leaves_the_cheap_rungs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, bench = run(monkeypatch, lambda rung, *_: 0.0 if rung == "float16" else 0.5, budget=0.0)
+    assert found.accepted
+    assert rungs(bench) == ["int8", "weight-only", "float16"]
+
+
+def test_other_integer_precisions_have_short_ladders(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, bench = run(monkeypatch, lambda *_: 0.5, precision="dynamic_wi8")
+    assert rungs(bench) == ["dynamic", "weight-only", "float16"]
+    _, bench = run(monkeypatch, lambda *_: 0.5, precision="weight_only_wi8")
+    assert rungs(bench) == ["weight-only", "float16"]
+
+
+def test_the_winner_is_confirmed_once_on_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, bench = run(
+        monkeypatch, lambda *_: 0.0, confirmation=(ITEM,), confirmed=0.3, task="classify"
+    )
+    assert [one.split for one in bench.judged_on] == ["confirmation"]
+    assert not found.accepted
+    assert found.attempts[0].accepted
+
+
+def test_what_is_refused_is_not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, bench = run(monkeypatch, lambda *_: 0.5, confirmation=(ITEM,), task="classify")
+    assert bench.judged_on == []
+
+
+def test_readers_of_a_wide_value_are_wide_too() -> None:
+    kept, share = wide_layers(LAYERS, DAMAGE, 2)
+    assert kept == ("conv_0", "conv_1", "conv_2")
+    assert share == pytest.approx(0.03)
+
+
+def test_larger_files_come_in_the_order_of_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Recipe] = []
+
+    def drops(rung: Rung, what: str, recipe: Recipe) -> float:
+        tried.append(recipe)
+        return 0.5
+
+    run(monkeypatch, drops, precision="weight_only_wi8")
+    assert isinstance(tried[0], WeightOnly)
+    shares = [one.float32_share for one in tried if isinstance(one, Float16)]
+    assert shares == sorted(shares)
