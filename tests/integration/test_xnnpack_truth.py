@@ -10,9 +10,13 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from phoneproof.formats.delegates.cost import Delegation, xnnpack_delegation
-from phoneproof.formats.tflite import TfliteGraph, read_tflite
+from phoneproof.formats.tflite import TfliteGraph, parse_tflite, read_tflite
 from tests.assets import asset
+from tests.integration.tflite_cases import Case
 from tests.integration.tflite_files import TfliteFile
+from tests.integration.tflite_number_cases import binaries, choices, reductions, unaries
+from tests.integration.tflite_shape_cases import moves, slices
+from tests.integration.tflite_window_cases import products, resizes, windows
 
 FILES = (
     "classify/cifar10_resnet8_float.tflite",
@@ -90,3 +94,35 @@ def test_a_slice_to_the_end_is_what_decides(tmp_path: Path, refused: bool) -> No
     real = delegated(path, graph)[1]
     assert said(xnnpack_delegation(graph)) == real
     assert (0 in real) is not refused
+
+
+def _alone(case: Case) -> TfliteGraph:
+    file = TfliteFile()
+    x = file.add(case.shape)
+    return parse_tflite(file.pack([x], case.make(file, x)), case.name)
+
+
+def _unlike() -> list[Case]:
+    """Of all cases of one operator, those that the rules treat differently."""
+    groups = windows, binaries, unaries, choices, reductions, resizes, moves, slices, products
+    first: dict[tuple[str, tuple[str, ...]], Case] = {}
+    for case in (case for group in groups for case in group()):
+        first.setdefault((case.op, xnnpack_delegation(_alone(case)).reasons), case)
+    return list(first.values())
+
+
+def test_single_operators(tmp_path: Path) -> None:
+    wrong, answers = [], set()
+    for case in _unlike():
+        path = tmp_path / "one.tflite"
+        file = TfliteFile()
+        x = file.add(case.shape)
+        path.write_bytes(file.pack([x], case.make(file, x)))
+        graph = read_tflite(path)
+        found = xnnpack_delegation(graph)
+        real = delegated(path, graph)[1]
+        answers |= {found.taken[at] for at in range(len(graph.ops))}
+        if said(found) != real:
+            wrong.append(case.name)
+    assert wrong == []
+    assert answers == {True, False}

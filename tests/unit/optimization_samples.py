@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from phoneproof.core.check import Check
@@ -118,7 +120,8 @@ def phone() -> tuple[PhoneCost, ...]:
 
 
 def calibration(*, enough: bool = True) -> CalibrationReport:
-    reasons = ("class",) * 3 + ("extreme", "spread")
+    reasons: tuple[Literal["class", "extreme", "spread"], ...]
+    reasons = ("class", "class", "class", "extreme", "spread")
     return CalibrationReport(
         images=tuple(
             CalibrationImage(
@@ -228,4 +231,35 @@ def ladder_refused_report() -> Report:
         accepted=False,
         artifacts=(*report.artifacts, int8_artifact(accepted=False)),
         calibration=calibration(enough=False),
+    )
+
+
+def hostile_report() -> Report:
+    """Every text that a file or a library may bring to these sections is hostile."""
+    h = samples.HOSTILE
+    report = optimized_report()
+    artifact = int8_artifact(accepted=False)
+    tried = tuple(
+        msgspec.structs.replace(one, what=h, rung=h, broke=h if one.broke else "")
+        for one in artifact.attempts
+    )
+    suffering = tuple(
+        msgspec.structs.replace(one, layer=h, op=h, by_output=((h, 1.0),)) for one in layers(3)
+    )
+    held = msgspec.structs.replace(
+        read_back(), shares=(Share(dtype=h, ops=1.0, weights=1.0, macs=1.0),), fused=((h, 3),)
+    )
+    left = (PhoneOp(op=h, count=2, reason=h, rewrite=h),)
+    cost = msgspec.structs.replace(phone()[0], left=left, source=h)
+    artifact = msgspec.structs.replace(
+        artifact, attempts=tried, sensitivity=suffering, read_back=held, phone=(cost,)
+    )
+    images = (CalibrationImage(name=h, sha256=SHA, reason="class"),)
+    stability = Stability(spread=0.5, worst_tensor=h, worst=1.0, limit=0.1, enough=False)
+    return msgspec.structs.replace(
+        report,
+        artifacts=(*report.artifacts[:-1], artifact),
+        calibration=msgspec.structs.replace(calibration(), images=images, stability=stability),
+        pareto=tuple(msgspec.structs.replace(point, artifact=h) for point in points()),
+        recommended=(Recommendation(target="android", artifact=h, reason=h),),
     )

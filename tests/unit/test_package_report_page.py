@@ -13,6 +13,7 @@ from phoneproof.core.report import Report
 from phoneproof.package.drawing import luminance
 from phoneproof.package.figures import MAX_POINTS, interval, lineage, score_plot
 from phoneproof.package.report_html import render_report
+from tests.unit import optimization_samples as optimized
 from tests.unit import report_samples as samples
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -96,6 +97,9 @@ REPORTS = {
     "unlabelled": samples.unlabelled_report(),
     "labels1000": samples.accepted_report(samples.classify_contract()),
     "hostile": hostile_report(),
+    "optimized": optimized.optimized_report(),
+    "ladder": optimized.ladder_refused_report(),
+    "hostile_ladder": optimized.hostile_report(),
 }
 
 

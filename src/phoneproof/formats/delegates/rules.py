@@ -94,6 +94,15 @@ def rank_between(low: int, high: int, *places: int) -> Condition:
     return Condition(says=f"{counted} dimensions", holds=holds)
 
 
+def output_rank_between(low: int, high: int) -> Condition:
+    """The number of dimensions of the output, as the file states it."""
+    counted = f"{low}" if low == high else f"{low} to {high}"
+    return Condition(
+        says=f"an output of {counted} dimensions, stated in the file",
+        holds=lambda node: all(low <= len(tensor.shape) <= high for tensor in node.outputs),
+    )
+
+
 def option_is(name: str, value: int, says: str) -> Condition:
     """A whole-number option."""
     return Condition(says=says, holds=lambda node: node.op.options.number(name) == value)

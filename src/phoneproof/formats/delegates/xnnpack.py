@@ -20,6 +20,7 @@ from phoneproof.formats.delegates.rules import (
     fused,
     inputs_between,
     option_is,
+    output_rank_between,
     outputs_between,
     rank_between,
 )
@@ -139,6 +140,12 @@ def _ones(node: Node) -> bool:
     return values is not None and bool((values == 1).all())
 
 
+def _every_axis(node: Node) -> bool:
+    source = node.input(0)
+    given = [node.input(at) for at in (1, 2, 3)]
+    return source is not None and all(t and t.shape == (len(source.shape),) for t in given)
+
+
 def _alpha(node: Node) -> bool:
     return node.op.options.real("alpha") != 0.0 and _ratio(node, 0, 1 / 256, 128.0001)
 
@@ -176,7 +183,8 @@ def _matrices(node: Node) -> bool:
     return _plain(node.outputs[0], FLOAT | EIGHT_BIT) and (first.dtype == second.dtype or dynamic)
 
 
-_FILTER = (inputs_between(3, 3), rank_between(4, 4, 0, 1), constant_inputs(1, 2), _BIAS)
+_IMAGE = output_rank_between(4, 4)
+_FILTER = (inputs_between(3, 3), rank_between(4, 4, 0, 1), constant_inputs(1, 2), _BIAS, _IMAGE)
 _REDUCE: Rules = (inputs_between(2, 2), constant_inputs(1), _FLOAT_OR_8)
 _ARITHMETIC: Rules = (inputs_between(2, 2), _FLOAT_OR_8, _ONE_TYPE, _RANK, _ACTIVATION)
 _SUM_SCALES = Condition(says="scales within 1/1024 to 256 of the output's", holds=_sum_scales)
@@ -208,6 +216,7 @@ TABLE: Final[dict[str, Rules]] = {
     "TRANSPOSE_CONV": (
         inputs_between(3, 4),
         constant_inputs(0, 1, 3),
+        _IMAGE,
         _weights(0, dynamic=True),
     ),
     "FULLY_CONNECTED": (
@@ -227,6 +236,7 @@ TABLE: Final[dict[str, Rules]] = {
         constant_inputs(1),
         _FLOAT_OR_8,
         rank_between(1, MAX_RANK, 0),
+        output_rank_between(1, MAX_RANK),
         Condition(says="paddings of 0 or more", holds=_not_negative),
     ),
     "RESHAPE": (
@@ -234,7 +244,7 @@ TABLE: Final[dict[str, Rules]] = {
         rank_between(0, MAX_RANK, 0),
         Condition(says="a constant shape, and equal scales", holds=_reshape),
     ),
-    "RESIZE_BILINEAR": (constant_inputs(1), _FLOAT_OR_8, rank_between(4, 4, 0)),
+    "RESIZE_BILINEAR": (constant_inputs(1), _FLOAT_OR_8, rank_between(4, 4, 0), _IMAGE),
     "SLICE": (
         constant_inputs(1, 2),
         _FLOAT_OR_8,
@@ -251,6 +261,7 @@ TABLE: Final[dict[str, Rules]] = {
         option_is("ellipsisMask", 0, "no ellipsis"),
         option_is("newAxisMask", 0, "no new axis"),
         option_is("shrinkAxisMask", 0, "no dropped axis"),
+        Condition(says="a begin, an end and a stride for each axis", holds=_every_axis),
         Condition(says="strides of 1", holds=_ones),
     ),
     "TRANSPOSE": (constant_inputs(1), _FLOAT_OR_8, rank_between(1, MAX_RANK, 0)),
