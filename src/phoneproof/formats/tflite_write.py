@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.formats.tflite import TfliteGraph, parse_tflite
+from phoneproof.formats.tflite_zero_points import SharedZeroPoints
 
 SIGNATURE: Final = "serving_default"
 _LARGEST: Final = 3 << 29  # a flatbuffer ends at 2 GiB
@@ -57,7 +58,7 @@ def edit_tflite(data: bytes, edit: TfliteEdit, name: str) -> bytes:
     model.signatureDefs = [_signature(edit, ins, outs)]
     for key, value in sorted(edit.metadata.items()):
         _set_metadata(model, key, value)
-    return _packed(model, data)
+    return packed(model, data)
 
 
 def static_copy(
@@ -85,7 +86,7 @@ def static_copy(
         needed = _needed(graph, outputs)
         kept = [op for place, op in enumerate(main.operators) if place in needed]
         main.operators = kept
-    return _packed(model, data)
+    return packed(model, data)
 
 
 def _needed(graph: TfliteGraph, outputs: tuple[int, ...]) -> set[int]:
@@ -166,11 +167,17 @@ class _AlignedBuffer:
         return int(schema.BufferEnd(builder))
 
 
-def _packed(model: Any, file: bytes) -> bytes:
+def packed(model: Any, file: bytes) -> bytes:
+    """A schema model (read from `file`) as bytes, its buffers inline and aligned.
+
+    Raises:
+        Unsupported: larger than a flatbuffer can be.
+    """
     size = len(file)
     if size > _LARGEST:
         raise Unsupported(f"a TFLite file of {size} bytes cannot be rewritten", found="over 1.5 GB")
     model.buffers = [_AlignedBuffer(buffer, file) for buffer in model.buffers]
+    SharedZeroPoints().wrap(model)
     builder = flatbuffers.Builder(size + size // 4 + 4096)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

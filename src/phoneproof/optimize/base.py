@@ -116,7 +116,23 @@ OPTIMIZERS: Registry[Optimizer] = Registry(
 
 REPAIRERS: Registry[Repairer] = Registry(
     "repairer",
-    {},
+    {
+        "tflite-equalise": Entry(
+            target="phoneproof.optimize.backends.tflite_equalise:TfliteEqualise",
+            summary="channels of like size, the same float function",
+            extra="android",
+        ),
+        "tflite-bias": Entry(
+            target="phoneproof.optimize.backends.tflite_bias:TfliteBias",
+            summary="biases moved by the mean that rounding shifts",
+            extra="android",
+        ),
+        "tflite-distill": Entry(
+            target="phoneproof.optimize.backends.tflite_distill:TfliteDistill",
+            summary="ranges, weights and biases learned from the float network",
+            extra="android",
+        ),
+    },
 )
 
 

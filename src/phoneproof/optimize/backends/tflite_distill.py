@@ -1,0 +1,72 @@
+"""Ranges, weights and biases of a TFLite file, learned so that rounding them loses least."""
+
+from __future__ import annotations
+
+import msgspec
+
+from phoneproof.core.events import Progress
+from phoneproof.core.recipe import Static
+from phoneproof.formats.tflite import TfliteGraph
+from phoneproof.optimize.backends.learned_grids import LearnedGrids
+from phoneproof.optimize.backends.learned_targets import border, cut
+from phoneproof.optimize.backends.learning import Learner, deterministic
+from phoneproof.optimize.backends.repaired_file import (
+    pictures,
+    read_float32,
+    start_bounds,
+    text,
+    written,
+)
+from phoneproof.optimize.backends.tflite_plan import layer_name, plan_ops
+from phoneproof.optimize.backends.tflite_ranges import statistics
+from phoneproof.optimize.base import RepairedModel, RepairRequest
+from phoneproof.runtimes.backends.tflite_torch.module import TfliteModule
+
+_MOST_IMAGES = 64
+
+
+class TfliteDistill:
+    """Distillation of the float network into its rounded self, on unlabelled images."""
+
+    def repair(self, request: RepairRequest, progress: Progress) -> RepairedModel:
+        """Write the file whose weights lie on the integer grid, and the learned ranges.
+
+        Raises:
+            InvalidInput: not a float32 TFLite file; ranges of another file; an unreadable image.
+            OptimizationFailed: the recipe does not fit the file, fewer than two images, or a
+                constant or result that is not finite (named).
+        """
+        graph = read_float32(request)
+        bounds = start_bounds(request, graph)
+        targets = border(graph, request.recipe)
+        part = cut(graph, targets)
+        plan = plan_ops(part, _within(part, request.recipe))
+        network = TfliteModule(part)
+        known = frozenset({graph.tensors[graph.inputs[0]].name})
+        grids = LearnedGrids(network, plan, statistics(part, plan, bounds), known)
+        with deterministic():
+            learner = Learner(network, grids, targets, pictures(request, _MOST_IMAGES))
+            how = learner.run(request.seconds, progress)
+        return written(
+            request,
+            dict(grids.constants()),
+            (
+                ("algorithm", text("distillation")),
+                ("loss", text((how.before, how.after))),
+                ("recipe", text(request.recipe)),
+                ("steps", text((how.steps, how.planned))),
+                ("targets", text([target.tensor for target in targets])),
+            ),
+            learned={**bounds, **dict(grids.bounds())},
+            libraries=("torch",),
+        )
+
+
+def _within(part: TfliteGraph, recipe: Static) -> Static:
+    """The recipe without the layers that lie behind what is learned."""
+    names = {layer_name(part, op) for op in part.ops}
+    return msgspec.structs.replace(
+        recipe,
+        float_layers=tuple(name for name in recipe.float_layers if name in names),
+        int16_layers=tuple(name for name in recipe.int16_layers if name in names),
+    )
