@@ -87,9 +87,9 @@ def require_layers(model: onnx.ModelProto, names: Collection[str]) -> None:
         if name not in known:
             close = nearest(name, known)
             raise OptimizationFailed(
-                f"the recipe names a layer that the file does not have: {name!r}",
-                found=f"{len(known)} layers" + (f", {close!r} among them" if close else ""),
-                next_step="name a layer by the tensor that it computes",
+                "the recipe names a layer that the file does not have",
+                found=f"no layer computes tensor {name!r}",
+                next_step=f"did you mean {close!r}?" if close else "name a layer by its output",
             )
 
 
@@ -127,10 +127,16 @@ def write_candidate(model: onnx.ModelProto, request: OptimizeRequest) -> Binding
     """Label the file by what is in it, embed contract and binding, check it and write it.
 
     Raises:
-        OptimizationFailed: ONNX's own checker refuses the file.
+        OptimizationFailed: nothing was changed, or ONNX's own checker refuses the file.
     """
-    _tidy(model)
     precision = onnx_inventory(model).precision
+    if precision == "float32":
+        raise OptimizationFailed(
+            "the recipe changes nothing in this file",
+            found="every layer with weights stays float32",
+            next_step="keep fewer layers float32",
+        )
+    _tidy(model)
     binding = msgspec.structs.replace(request.binding, artifact=None, precision=precision)
     embed(model, embedding(Embedded(contract=request.contract, binding=binding)))
     try:
