@@ -11,6 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from phoneproof.formats.delegates.cost import Delegation, xnnpack_delegation
 from phoneproof.formats.tflite import TfliteGraph, parse_tflite, read_tflite
+from phoneproof.runtimes.backends.litert import LiteRtRuntime
 from tests.assets import asset
 from tests.integration.tflite_cases import Case
 from tests.integration.tflite_files import TfliteFile
@@ -126,3 +127,58 @@ def test_single_operators(tmp_path: Path) -> None:
             wrong.append(case.name)
     assert wrong == []
     assert answers == {True, False}
+
+
+def _enlarged(tmp_path: Path) -> tuple[Path, Path]:
+    """Enlarging by 2 as the one operator, and as the rewrite that is advised."""
+    high, wide, deep = 3, 5, 4
+    plain = TfliteFile()
+    x = plain.add((1, high, wide, deep), name="x")
+    size = plain.const(np.asarray([2 * high, 2 * wide], np.int32))
+    options = schema.ResizeNearestNeighborOptionsT()
+    y = plain.node(
+        "RESIZE_NEAREST_NEIGHBOR", (x, size), (1, 2 * high, 2 * wide, deep), options=options
+    )
+    other = TfliteFile()
+    z = first = other.add((1, high, wide, deep), name="x")
+    for shape in ((1, high, wide, 2 * deep), (1, high, 1, 4 * wide * deep)):
+        joined = schema.ConcatenationOptionsT(axis=3)
+        z = other.node("CONCATENATION", (z, z), shape, options=joined)
+        after = (1, high, 1, 2 * wide * deep) if shape[2] > 1 else (1, 2 * high, 2 * wide, deep)
+        z = other.node("RESHAPE", (z, other.const(np.asarray(after, np.int32))), after)
+    paths = tmp_path / "plain.tflite", tmp_path / "other.tflite"
+    paths[0].write_bytes(plain.pack((x,), (y,)))
+    paths[1].write_bytes(other.pack((first,), (z,)))
+    return paths
+
+
+def test_the_advised_enlarging_gives_the_same_values_and_is_taken(tmp_path: Path) -> None:
+    plain, other = _enlarged(tmp_path)
+    image = np.random.default_rng(3).normal(size=(1, 3, 5, 4)).astype(np.float32)
+    values = []
+    for path in (plain, other):
+        session = LiteRtRuntime().open(path, threads=1)
+        values.append(next(iter(session.run({"x": image}).values())))
+    assert np.array_equal(values[0], values[1])
+    assert delegated(plain, read_tflite(plain))[1] == set()
+    assert delegated(other, read_tflite(other))[1] == {0, 1, 2, 3}
+    assert all(xnnpack_delegation(read_tflite(other)).taken)
+
+
+@pytest.mark.parametrize("op", ["MEAN", "AVERAGE_POOL_2D"])
+def test_an_int8_mean_is_taken_and_an_int8_average_pool_is_not(tmp_path: Path, op: str) -> None:
+    file = TfliteFile()
+    x = file.add((1, 4, 4, 8), "int8", quant=(0.1, 0), name="x")
+    inputs, options = [x], schema.Pool2DOptionsT(filterWidth=4, filterHeight=4)
+    if op == "MEAN":
+        inputs.append(file.const(np.asarray([1, 2], np.int32)))
+        options = schema.ReducerOptionsT(keepDims=True)
+    else:
+        options.strideW = options.strideH = options.padding = 1
+    y = file.node(op, inputs, (1, 1, 1, 8), "int8", options=options, quant=(0.1, 0))
+    path = tmp_path / "mean.tflite"
+    path.write_bytes(file.pack((x,), (y,)))
+    graph = read_tflite(path)
+    real = delegated(path, graph)[1]
+    assert said(xnnpack_delegation(graph)) == real
+    assert (real == {0}) is (op == "MEAN")

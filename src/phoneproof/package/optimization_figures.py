@@ -163,8 +163,8 @@ def _axes(scale: _Scale, accuracy: str) -> Markup:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round values (1, 2 or 5 times a power of ten apart) within the range."""
-    rough = (high - low) / 4
+    """Up to six round values (1, 2 or 5 times a power of ten apart) within the range."""
+    rough = (high - low) / 6
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)

@@ -178,15 +178,16 @@ def _reason(
 ) -> str:
     among = "the only accepted file" if count == 1 else f"{why} of {count} accepted files"
     keeps = (
-        "shown to keep its limits"
-        if proved
-        else "accepted, though its images do not prove that it keeps its limits"
+        "shown to keep its limits" if proved else "too few images to prove that it keeps its limits"
     )
     parts = [f"{among} for this target", keeps]
     if point is not None and point.loss is not None:
-        lost = f"{abs(point.loss) * 100:.1f} points"
-        parts.append(f"{lost} {'lost' if point.loss >= 0 else 'gained'} against the baseline")
+        lost = f"{abs(point.loss) * 100:.1f}"
+        word = "lost" if point.loss >= 0 else "gained"
+        said = "nothing lost" if lost == "0.0" else f"{lost} points {word}"
+        parts.append(f"{said} against the baseline")
     share = _coverage(winner)
     if share is not None:
-        parts.append(f"XNNPACK takes {share * 100:.0f} % of its operators")
+        most = "all" if share == 1 else f"{min(share * 100, 99.9):.1f} %"
+        parts.append(f"XNNPACK takes {most} of its operators")
     return "; ".join(parts)

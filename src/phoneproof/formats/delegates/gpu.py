@@ -18,6 +18,7 @@ from phoneproof.formats.delegates.rules import (
     Node,
     Rules,
     constant_inputs,
+    counted,
     fused,
     inputs_between,
     option_is,
@@ -67,9 +68,9 @@ EVERY: Final[Rules] = (_RANKS, _TYPES)
 
 
 def _computed(low: int, high: int) -> Condition:
-    counted = f"{low}" if low == high else f"{low} to {high}"
     return Condition(
-        says=f"{counted} computed inputs", holds=lambda node: low <= len(node.computed()) <= high
+        says=counted(low, high, "computed input"),
+        holds=lambda node: low <= len(node.computed()) <= high,
     )
 
 

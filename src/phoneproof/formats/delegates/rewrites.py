@@ -6,9 +6,9 @@ from typing import Final
 
 _ANYWHERE: Final = {
     "RESIZE_NEAREST_NEIGHBOR": (
-        "enlarging by 2 gives the same values as joining the map with itself along the channels "
-        "(CONCATENATION) and a RESHAPE, for each side once; RESIZE_BILINEAR is taken too, but "
-        "computes something else and needs training with it"
+        "enlarging by 2 gives the same values as CONCATENATION of the map with itself along the "
+        "channels and a RESHAPE to twice the width, then the same with each row as one vector for "
+        "the height; RESIZE_BILINEAR is taken too, but computes something else: train with it"
     ),
     "BROADCAST_TO": "let ADD or MUL broadcast, or repeat the map by CONCATENATION with itself",
     "TILE": "repeat the map by CONCATENATION with itself",

@@ -60,23 +60,31 @@ class Condition:
 Rules = tuple[Condition, ...]
 
 
+def counted(low: int, high: int, noun: str) -> str:
+    """1 input; 2 to 4 inputs."""
+    number = f"{low}" if low == high else f"{low} to {high}"
+    return f"{number} {noun}" if high == 1 else f"{number} {noun}s"
+
+
 def inputs_between(low: int, high: int) -> Condition:
     """A number of inputs, absent ones included."""
-    counted = f"{low}" if low == high else f"{low} to {high}"
-    return Condition(says=f"{counted} inputs", holds=lambda node: low <= len(node.inputs) <= high)
+    return Condition(
+        says=counted(low, high, "input"), holds=lambda node: low <= len(node.inputs) <= high
+    )
 
 
 def outputs_between(low: int, high: int) -> Condition:
     """A number of outputs."""
-    counted = f"{low}" if low == high else f"{low} to {high}"
-    return Condition(says=f"{counted} outputs", holds=lambda node: low <= len(node.outputs) <= high)
+    return Condition(
+        says=counted(low, high, "output"), holds=lambda node: low <= len(node.outputs) <= high
+    )
 
 
 def constant_inputs(*places: int) -> Condition:
     """Inputs whose values must be in the file, where they are present."""
     shown = " and ".join(str(place) for place in places)
     return Condition(
-        says=f"constant input {shown}",
+        says=f"constant input{'s' if len(places) > 1 else ''} {shown}",
         holds=lambda node: all(
             node.input(place) is None or node.constant[place] for place in places
         ),
@@ -85,20 +93,18 @@ def constant_inputs(*places: int) -> Condition:
 
 def rank_between(low: int, high: int, *places: int) -> Condition:
     """The number of dimensions of some inputs."""
-    counted = f"{low}" if low == high else f"{low} to {high}"
 
     def holds(node: Node) -> bool:
         chosen = (node.input(place) for place in places)
         return all(t is None or low <= len(t.shape) <= high for t in chosen)
 
-    return Condition(says=f"{counted} dimensions", holds=holds)
+    return Condition(says=counted(low, high, "dimension"), holds=holds)
 
 
 def output_rank_between(low: int, high: int) -> Condition:
     """The number of dimensions of the output, as the file states it."""
-    counted = f"{low}" if low == high else f"{low} to {high}"
     return Condition(
-        says=f"an output of {counted} dimensions, stated in the file",
+        says=f"an output of {counted(low, high, 'dimension')}, stated in the file",
         holds=lambda node: all(low <= len(tensor.shape) <= high for tensor in node.outputs),
     )
 
