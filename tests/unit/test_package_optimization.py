@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
+from phoneproof.core.check import DatasetRef
 from phoneproof.core.optimization import LayerDamage, ParetoPoint
 from phoneproof.core.report import ArtifactReport, Attempt, Report
 from phoneproof.package import optimization_words as words
@@ -85,6 +86,12 @@ def test_found_words_of_a_winner_of_nobody_and_of_tries_before_it() -> None:
         "Found after 5 tries in 1 min 40 s: “int8, mse ranges, 4 layers in int16”"
     )
     assert "4.3 % of its MACs wider than int8" in won
+    assert won.endswith("the checks are of other images.")
+    artifact = samples.int8_artifact()
+    same = DatasetRef(hash="e5" * 32, split="selection")
+    checks = tuple(msgspec.structs.replace(check, dataset=same) for check in artifact.checks)
+    shared = msgspec.structs.replace(artifact, checks=checks)
+    assert words.found_words(shared).endswith("so the figures may flatter.")
     assert words.found_words(samples.int8_artifact(accepted=False)) == (
         "5 tries in 1 min 40 s; none was accepted."
     )

@@ -198,10 +198,17 @@ def found_words(artifact: ArtifactReport) -> str:
         return f"{tries}{took}; none was accepted.".capitalize()
     wide = winner.macs_above_int8
     share = f", {percent(wide)} of its MACs wider than int8" if wide is not None else ""
-    return (
-        f"Found after {tries}{took}: “{winner.what}”, {size(winner.bytes)}{share}. The tries were "
-        "looked at on the selection images; the checks are of other images."
+    kept_apart = any(
+        check.dataset is not None and check.dataset.split == "confirmation"
+        for check in artifact.checks
     )
+    images = (
+        "The tries were looked at on the selection images; the checks are of other images."
+        if kept_apart
+        else "The checks are of the images that the tries were chosen on: there were too few to "
+        "keep some apart, so the figures may flatter."
+    )
+    return f"Found after {tries}{took}: “{winner.what}”, {size(winner.bytes)}{share}. {images}"
 
 
 def sensitivity_words(layers: tuple[LayerDamage, ...]) -> str:
