@@ -42,7 +42,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """A quantized file of one half. macs_above_int8: share of its multiply-accumulates that are
-    wider than int8 (null: nobody can tell).
+    wider than int8 (null: nobody can tell). note: what its maker says of it, where it matters.
     """
 
     path: Path
@@ -52,6 +52,7 @@ class Candidate:
     seconds: float
     peak_bytes: int
     macs_above_int8: float | None
+    note: str = ""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

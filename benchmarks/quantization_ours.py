@@ -12,11 +12,12 @@ from pathlib import Path
 
 from benchmarks.quantization_figures import Candidate
 from benchmarks.quantization_floats import Floats, Half
+from phoneproof.core.artifact import tree_sha256
 from phoneproof.core.dataset import ImageItem
 from phoneproof.core.json_format import parse
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.formats.read_back import macs_above_int8
-from phoneproof.package.bundle import read_bundle
+from phoneproof.runtimes.embedded import read_embedded
 
 TIMEOUT = 3600
 ID, STRICT = "ours", "ours_strict"
@@ -26,7 +27,7 @@ _TARGET = '[targets.android]\nprecisions = ["int8"]\n\n[checks]\ncontract_search
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """No file was accepted: why, and what was tried."""
+    """There is no file to measure: why."""
 
     why: str
     seconds: float
@@ -63,30 +64,39 @@ def _outcome(folder: Path, seconds: float) -> Candidate | Refusal:
     if not reports:
         return Refusal(why=" ".join(log[-3:])[:300], seconds=seconds)
     report = parse(reports[0].read_bytes(), Report, what="report")
-    if not report.accepted or not (reports[0].parent / "manifest.json").exists():
+    said = next((one for one in report.artifacts if one.requested != "float32"), None)
+    path = None if said is None else _file_of(folder, said.sha256)
+    if said is None or path is None:
         return Refusal(why=_tried(report), seconds=seconds)
-    bundle = read_bundle(reports[0].parent)
-    (artifact,) = (one for one in bundle.manifest.artifacts if one.requested != "float32")
-    (said,) = (one for one in report.artifacts if one.id == artifact.id)
+    inside = read_embedded(path, said.format)
     return Candidate(
-        path=bundle.path_of(artifact),
-        format=artifact.format,
-        binding=artifact.binding,
-        contract=bundle.contract,
+        path=path,
+        format=said.format,
+        binding=inside.binding,
+        contract=inside.contract,
         seconds=seconds,
         peak_bytes=report.peak_rss_bytes,
         macs_above_int8=_above_int8(said),
+        note="" if report.accepted else f"not shipped, {_tried(report)}",
     )
 
 
+def _file_of(folder: Path, sha256: str) -> Path | None:
+    """The file of that content in the build's cache: it is there though the build refused it."""
+    found = (folder / ".phoneproof" / "steps").glob("*/*.tflite")
+    return next((path for path in found if tree_sha256(path) == sha256), None)
+
+
 def _tried(report: Report) -> str:
-    """The attempts of a refused artifact, each with what it failed."""
-    tried = [
-        f"{attempt.rung or attempt.what}: {', '.join(name for name, _ in attempt.failed)}"
+    """How often it tried, and what the file that came nearest failed."""
+    tried = sum(len(artifact.attempts) for artifact in report.artifacts)
+    failed = [
+        f"{check.name} {'none' if check.value is None else f'{check.value:.4f}'} of {check.n}"
         for artifact in report.artifacts
-        for attempt in artifact.attempts
+        for check in artifact.checks
+        if check.gating and check.verdict != "pass"
     ]
-    return f"refused after {len(tried)} attempts: {'; '.join(tried)}"[:600]
+    return f"{tried} tries: {', '.join(failed)}"[:300]
 
 
 def _above_int8(artifact: ArtifactReport) -> float | None:

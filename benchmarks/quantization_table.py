@@ -50,7 +50,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     broke: why there is no figure. gate, refused_by: whether phoneproof's default limits for
     quantized files accept it, and the checks that failed. bytes, seconds, peak_bytes,
-    macs_above_int8: of the half that is worse. commit: of the code that measured.
+    macs_above_int8: of the half that is worse. note: what the quantizer itself said. commit: of
+    the code that measured.
     """
 
     case: str
@@ -68,6 +69,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     macs_above_int8: float | None = None
     seconds: float | None = None
     peak_bytes: int | None = None
+    note: str = ""
     commit: str = ""
 
     def figure(self, name: str) -> Figure | None:
@@ -148,7 +150,8 @@ def _cells(row: Row, names: Sequence[str]) -> list[str]:
     cells.append("" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.0f}")
     refused = ", ".join(_WORDS.get(name, name) for name in dict.fromkeys(row.refused_by))
     why = refused or "undecided"
-    cells.append("-" if row.size_only else "yes" if row.gate else f"no: {why}")
+    verdict = "-" if row.size_only else "yes" if row.gate else f"no: {why}"
+    cells.append(f"{verdict} ({row.note})" if row.note else verdict)
     return cells
 
 
