@@ -128,6 +128,9 @@ def _split(
     binding: Binding,
     layout: Layout,
 ) -> _Split:
+    is_apart = len(binding.tensors) == len(binding.outputs)
+    if is_apart and all({"y", "x"} <= set(output.axes) for output in binding.outputs):
+        raise _nothing(binding)
     layers = {
         f"layer {place}": node
         for place, node in enumerate(last_layers(module, tuple(outputs.values())))
@@ -135,17 +138,14 @@ def _split(
     proposal = _proved(module, layers, outputs, contract, binding)
     if proposal is not None:
         divided = divide(module, layers, proposal.outputs, layout)
-        anchors, family = proposal.anchors, proposal.family
-        if set(divided.nodes.values()) <= set(outputs.values()):
-            raise _nothing(binding)
         return _Split(
-            family=family,
+            family=proposal.family,
             divided=divided,
             binding=msgspec.structs.replace(
-                binding, artifact=None, outputs=divided.outputs, anchors=anchors
+                binding, artifact=None, outputs=divided.outputs, anchors=proposal.anchors
             ),
         )
-    if len(binding.tensors) == len(binding.outputs):
+    if is_apart:
         raise _nothing(binding)
     joined = split_joins(module, outputs, binding.outputs)
     if joined is None:
