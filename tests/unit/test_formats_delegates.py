@@ -305,6 +305,19 @@ def test_pieces_gather_what_can_run_whatever_its_place() -> None:
     assert partitions(graph, (False,) * 4) == [(False, (0, 1, 2, 3))]
 
 
+@pytest.mark.parametrize("name", sorted(xnnpack.TABLE.keys() | gpu.TABLE.keys()))
+def test_damaged_operators_are_left_without_a_crash(name: str) -> None:
+    zero = Quant(scale=0.0, zero_point=0)
+    build, x = started("int8", zero)
+    odd = build.tensor((4,), "int32", values=np.zeros(3, np.uint8))
+    for inputs in ((), (x,), (-1, -1), (x, odd), (x, odd, odd, odd), (odd, x, x)):
+        build.op(name, inputs, (1, 4), "int8", quant=zero)
+        build.ops.append(TfliteOp(name=name, custom=False, inputs=inputs, outputs=()))
+    costs = phone_cost(build.graph((x,)))
+    assert all(0 <= cost.taken <= 0.5 for cost in costs)
+    assert any(op.reason == "it has no output" for cost in costs for op in cost.left)
+
+
 def test_an_empty_graph_costs_nothing() -> None:
     build, x = started()
     for cost in phone_cost(build.graph((x,))):

@@ -46,6 +46,8 @@ class Node:
         tensor = self.input(at)
         if tensor is None or not self.constant[at] or tensor.dtype not in ("int32", "int64"):
             return None
+        if tensor.data.size % np.dtype(tensor.dtype).itemsize:  # a damaged file's
+            return None
         return tensor.data.view(tensor.dtype).astype(np.int64)
 
 
@@ -127,6 +129,8 @@ def first_refusal(node: Node, table: dict[str, Rules]) -> str:
     """Why the node is not taken; empty where it is."""
     if node.op.custom:
         return "a custom operator"
+    if not node.outputs:
+        return "it has no output"
     rules = table.get(node.op.name)
     if rules is None:
         return "not on its list"

@@ -57,7 +57,7 @@ def _ratio(node: Node, at: int, low: float, high: float) -> bool:
     tensor, output = node.input(at), node.outputs[0]
     if tensor is None or tensor.quant is None or output.quant is None:
         return True
-    return low <= tensor.quant.scale / output.quant.scale < high
+    return output.quant.scale > 0 and low <= tensor.quant.scale / output.quant.scale < high
 
 
 def _sum_scales(node: Node) -> bool:
@@ -67,7 +67,7 @@ def _sum_scales(node: Node) -> bool:
 def _product_scale(node: Node) -> bool:
     second = node.input(1)
     factor = second.quant.scale if second is not None and second.quant is not None else 1.0
-    return _ratio(node, 0, 1 / 65536 / factor, 256 / factor)
+    return factor > 0 and _ratio(node, 0, 1 / 65536 / factor, 256 / factor)
 
 
 def _weights(axis: int, *, dynamic: bool) -> Condition:
