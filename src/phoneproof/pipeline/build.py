@@ -12,7 +12,7 @@ from phoneproof.core.events import Listener, silence
 from phoneproof.core.report import Report
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.config_types import Config, TargetName
-from phoneproof.pipeline.examine import Examined, examine
+from phoneproof.pipeline.examine import examine
 from phoneproof.pipeline.gate import (
     Hub,
     make_hub,
@@ -97,7 +97,7 @@ def _make(request: BuildRequest, workshop: Workshop) -> Built:
     if gate.hub is not hub or not early:
         futures = _start_artifacts(request, workshop, gate.hub, baseline)
     judged = tuple(future.result() for future in futures)
-    examined = examine(workshop, judged, timed=True) if request.splits else Examined()
+    examined = examine(workshop, judged, timed=request.splits is not None)
     return Built(gate=gate, judged=judged, examined=examined, preflight=looked_at, search=search)
 
 

@@ -25,7 +25,7 @@ from phoneproof.core.recipe import Recipe, Split
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.optimize.backends.head_families import HeadProposal, LastLayer, head_proposals
-from phoneproof.optimize.backends.head_proof import proved
+from phoneproof.optimize.backends.head_proof import Difference, proved
 from phoneproof.optimize.backends.hub_divide import Divided, divide
 from phoneproof.optimize.backends.hub_graph import exported, graph_of, output_nodes, shape_of
 from phoneproof.optimize.backends.hub_join import split_joins
@@ -77,17 +77,21 @@ class HubSplit:
         )
         documents = embedding(Embedded(contract=request.contract, binding=split.binding))
         save_hub(result, request.output, tensors.inputs, specs, documents)
-        return WrittenModel(
-            binding=split.binding,
-            options=(
-                ("box_pixels", f"{worst.box_pixels:.1e}"),
-                ("family", canonical_bytes(split.family).decode()),
-                ("layout", canonical_bytes(layout).decode()),
-                ("outputs", canonical_bytes(split.binding.tensors).decode()),
-                ("score", f"{worst.score:.1e}"),
-            ),
-            tools=(("torch", torch.__version__),),
-        )
+        return _written(split, worst, layout)
+
+
+def _written(split: _Split, worst: Difference, layout: Layout) -> WrittenModel:
+    return WrittenModel(
+        binding=split.binding,
+        options=(
+            ("box_pixels", f"{worst.box_pixels:.1e}"),
+            ("family", canonical_bytes(split.family).decode()),
+            ("layout", canonical_bytes(layout).decode()),
+            ("outputs", canonical_bytes(split.binding.tensors).decode()),
+            ("score", f"{worst.score:.1e}"),
+        ),
+        tools=(("torch", str(torch.__version__)),),
+    )
 
 
 def _layout(recipe: Recipe) -> Layout:

@@ -15,15 +15,16 @@ from typing import Final
 
 import msgspec
 
-from phoneproof.core.errors import OptimizationFailed, Unsupported
+from phoneproof.core.errors import OptimizationFailed, PhoneproofError
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Dynamic, Float16, RangeMethod, Recipe, Static, WeightOnly
 from phoneproof.core.report import Attempt
 from phoneproof.pipeline.artifact_chain import FLOAT32_SHARES, ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
-from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk
+from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk
 from phoneproof.pipeline.ladder.wide import wide_layers
 from phoneproof.pipeline.ladder.workbench import Workbench
+from phoneproof.pipeline.process import BuildStopped
 from phoneproof.pipeline.request import ArtifactRequest
 
 METHODS: Final[tuple[RangeMethod, ...]] = ("percentile_99_999", "mse", "percentile_99_99")
@@ -80,7 +81,7 @@ class Climb:
         futures = [call(partial(make, what, trunk, recipe)) for what, recipe in tries]
         self.tried += [future.result() for future in futures]
 
-    def note(self, rung: Rung, trunk: Trunk, error: OptimizationFailed | Unsupported) -> None:
+    def note(self, rung: Rung, trunk: Trunk, error: PhoneproofError) -> None:
         """Record a rung that gave no file."""
         words = f"{error.failed} ({error.found})" if error.found else error.failed
         attempt = Attempt(what=rung, bytes=0, failed=(), rung=rung, broke=words)
@@ -165,7 +166,9 @@ def _split(climbing: Climb, trunk: Trunk) -> Trunk | None:
         return None
     try:
         return climbing.bench.calibrated(climbing.bench.split())
-    except (OptimizationFailed, Unsupported) as error:
+    except BuildStopped:
+        raise
+    except BROKE as error:
         climbing.note("split heads", trunk, error)
         return None
 
@@ -177,7 +180,9 @@ def _learn(climbing: Climb, trunk: Trunk, recipe: Static) -> Trunk | None:
         return None
     try:
         return climbing.bench.repaired(trunk, "tflite-distill", recipe, seconds)
-    except (OptimizationFailed, Unsupported) as error:
+    except BuildStopped:
+        raise
+    except BROKE as error:
         climbing.note("learned", trunk, error)
         return None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from phoneproof.core.check import Check
+from phoneproof.core.errors import ConversionFailed, OptimizationFailed, Unsupported
 from phoneproof.core.recipe import Recipe
 from phoneproof.core.report import Attempt
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
@@ -24,6 +25,9 @@ Rung = Literal[
     "float16",
 ]
 """The ladder, from the smallest file to the largest."""
+
+BROKE: Final = (OptimizationFailed, ConversionFailed, Unsupported)
+"""What ends a rung, but not the climb: the next one may do without what broke."""
 
 HOPELESS: Final = 1e9
 """The excess of what gave no file, or nothing that could be measured."""

@@ -11,7 +11,7 @@ import msgspec
 from phoneproof.convert.routes import ROUTES, Link
 from phoneproof.core.binding import Precision
 from phoneproof.core.dataset import ImageSet
-from phoneproof.core.errors import OptimizationFailed, PhoneproofError, Unsupported
+from phoneproof.core.errors import OptimizationFailed, PhoneproofError
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import RangeMethod, Recipe, Split, Static
 from phoneproof.core.report import Attempt
@@ -24,9 +24,12 @@ from phoneproof.pipeline.artifact_steps import (
     made_artifact,
 )
 from phoneproof.pipeline.calibrate_step import CalibrateStep, ranges_of
-from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk, losses
+from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk, losses
 from phoneproof.pipeline.ladder.wide import Layer
+from phoneproof.pipeline.process import BuildStopped
+from phoneproof.pipeline.repair_step import RepairStep
 from phoneproof.pipeline.request import ArtifactRequest
+from phoneproof.pipeline.sensitivity_step import SensitivityStep, sensitivity_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +95,6 @@ class Workbench:
         Raises:
             OptimizationFailed: nothing that this repair could change.
         """
-        from phoneproof.pipeline.repair_step import RepairStep
-
         artifact = trunk.made.artifact
         step = RepairStep(
             repairer=repairer,
@@ -117,8 +118,6 @@ class Workbench:
 
     def damage(self, trunk: Trunk, method: RangeMethod) -> tuple[LayerDamage, ...]:
         """The layers of a calibrated trunk, the most harmful to quantize first."""
-        from phoneproof.pipeline.sensitivity_step import SensitivityStep, sensitivity_of
-
         step = SensitivityStep(
             label=_named(trunk.made.artifact.id, trunk.words),
             artifact=trunk.made.path,
@@ -138,7 +137,9 @@ class Workbench:
         try:
             made = self._optimized(words, trunk, recipe)
             judged = self.judge(made, self.splits.selection)
-        except (OptimizationFailed, Unsupported) as error:
+        except BuildStopped:
+            raise
+        except BROKE as error:
             return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=_broken(rung, words, error))
         attempt = Attempt(
             what=words,
