@@ -45,9 +45,9 @@ _WEIGHTED: Final = ("Conv", "ConvTranspose")
 def quantize(model: onnx.ModelProto, recipe: Static, bounds: Bounds) -> onnx.ModelProto:
     """The quantized model.
 
-    Weights: int8 by channel, symmetric, -127..127. Activations: uint8 by tensor with a zero point;
-    int16 layers: int16, symmetric. The tensors that the app reads stay as exact as the last layer
-    makes them: no rounding there, unless a convolution needs it to be one of integers.
+    Weights: int8 by channel, symmetric, -127..127. Activations: uint8 by tensor, int16 in int16
+    layers, both with a zero point, so that the range of a ReLU begins at zero and cuts. The tensors
+    that the app reads are not rounded, unless a convolution needs it to be one of integers.
 
     Args:
         model: of opset 13 or later, 21 with int16 layers; it is changed. bounds: of every float
@@ -69,7 +69,7 @@ def quantize(model: onnx.ModelProto, recipe: Static, bounds: Bounds) -> onnx.Mod
                 activation_qType=_ACTIVATION,
                 tensors_range=TensorsData(CalibrationMethod.MinMax, ranges),
                 nodes_to_quantize=[],
-                nodes_to_exclude=list(recipe.float_layers),
+                nodes_to_exclude=[*recipe.float_layers, *_uncut(typed)],
                 op_types_to_quantize=sorted(QUANTIZED_OPS),
                 extra_options={"TensorQuantOverrides": _int16(typed, recipe)},
             )
@@ -105,7 +105,7 @@ def _ranges(
     """Tensor -> (low, high), for every float activation that a quantized layer touches.
 
     The library takes Relu and Clip away and lets the range cut instead: theirs must not be wider
-    than what they let through.
+    than what they let through, and those that a range cannot stand for are kept (`_uncut`).
     """
     found = dict(bounds)
     for node in model.graph.node:
@@ -121,6 +121,18 @@ def _ranges(
                 next_step="calibrate this very file, or keep the layers around it float32",
             )
     return {name: (np.float32(low), np.float32(high)) for name, (low, high) in found.items()}
+
+
+def _uncut(model: onnx.ModelProto) -> list[str]:
+    """Clips that no range can stand for: every range holds zero, and limits may be computed."""
+    computed = {name for node in model.graph.node for name in node.output}
+    found = []
+    for node in model.graph.node:
+        if node.op_type == "Clip":
+            low, high = _let_through(model, node)
+            if low > 0 or high < 0 or computed.intersection(node.input[1:]):
+                found.append(node.name)
+    return found
 
 
 def _let_through(model: onnx.ModelProto, node: onnx.NodeProto) -> tuple[float, float]:
@@ -181,7 +193,7 @@ def _int16(model: onnx.ModelProto, recipe: Static) -> dict[str, list[_Override]]
     overrides: dict[str, list[_Override]] = {}
     for name in sorted((written | (read - rounded)) & _floats(model)):
         narrow = {node.name for node in readers.get(name, []) if node.name not in wide}
-        override: _Override = {"quant_type": QuantType.QInt16, "symmetric": True}
+        override: _Override = {"quant_type": QuantType.QInt16}
         if narrow:
             override["convert"] = {"quant_type": _ACTIVATION, "recv_nodes": narrow}
         overrides[name] = [override]
