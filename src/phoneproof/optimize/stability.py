@@ -13,8 +13,9 @@ from phoneproof.optimize.calibrate import Calibration
 from phoneproof.optimize.range_methods import Interval, range_by
 
 COMPARED: Final[RangeMethod] = "percentile_99_99"
-"""The ends of the bulk settle as images are added. The very smallest and largest value do not:
-over 4 to 128 photographs the halves' min/max ranges of a detector kept differing by 6 to 9 %."""
+"""The ends of the bulk settle as images are added: on a detector the halves of 8, 16, 32 and 64
+photographs were 5.9, 4.4, 2.5 and 1.8 % apart (median). The very smallest and largest values hang
+on single images and hardly settle: 9.2, 7.0, 5.9 and 3.6 %."""
 
 LIMIT: Final = 0.05
 """A range 5 % wider has 10 % more rounding noise (it grows with the square of the step): beyond
