@@ -69,6 +69,10 @@ FLOAT16: Final = Float16(float32_share=0.01)
 CASES: Final = (
     Case(optimizer="onnx-float16", recipe=FLOAT16, precision="float16", near=0.01),
     _static("onnx-quantized", Io()),
+    Case(optimizer="onnx-quantized", recipe=Dynamic(), precision="dynamic_wi8", near=0.05),
+    Case(optimizer="onnx-quantized", recipe=WeightOnly(), precision="weight_only_wi8", near=0.03),
+    Case(optimizer="onnx-float16", recipe=FLOAT16, precision="float16", near=0.01),
+    _static("onnx-quantized", Io()),
     Case(optimizer="onnx-quantized", recipe=Dynamic(), precision="dynamic_wi8", near=0.03),
     Case(optimizer="onnx-quantized", recipe=WeightOnly(), precision="weight_only_wi8", near=0.03),
     Case(optimizer="tflite-float16", recipe=FLOAT16, precision="float16", near=0.01),

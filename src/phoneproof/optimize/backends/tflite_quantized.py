@@ -110,7 +110,10 @@ def _statistics(request: OptimizeRequest, source: TfliteGraph, plan: Plan) -> St
     bounds = dict(read_bounds(request.ranges, request.artifact, request.recipe.ranges))
     if not request.binding.image.normalise_in_file:
         bounds[source.tensors[source.inputs[0]].name] = input_bounds(request.contract)
-    return statistics(source, plan, bounds)
+    io = request.recipe.io
+    ins = source.inputs if io.input != "float32" else ()
+    outs = source.outputs if io.output != "float32" else ()
+    return statistics(source, plan, bounds, ins + outs)
 
 
 def _rules(source: TfliteGraph, plan: Plan, recipe: Quantizing) -> qtyping.ModelQuantizationRecipe:

@@ -103,18 +103,22 @@ def _squared_error(values: NDArray[np.float64], low: float, high: float) -> floa
     return float(np.mean(((stored - zero) * scale - values) ** 2))
 
 
-def statistics(graph: TfliteGraph, plan: Plan, bounds: Bounds) -> Statistics:
+def statistics(
+    graph: TfliteGraph, plan: Plan, bounds: Bounds, border: tuple[int, ...]
+) -> Statistics:
     """What ai-edge-quantizer shall take for calibration.
+
+    border: inputs and outputs that are wanted as integers, whatever computes them.
 
     Raises:
         OptimizationFailed: a tensor of the plan has no range (named, with a near name).
     """
     found: Statistics = {}
-    for position, _ in plan.ops:
-        for index in float_activations(graph, graph.ops[position]):
-            name = graph.tensors[index].name
-            low, high = _bound(name, bounds)
-            found[name] = {"min": np.array(low), "max": np.array(high)}
+    indices = [i for position, _ in plan.ops for i in float_activations(graph, graph.ops[position])]
+    indices += [index for index in border if graph.tensors[index].dtype == "float32"]
+    for name in dict.fromkeys(graph.tensors[index].name for index in indices):
+        low, high = _bound(name, bounds)
+        found[name] = {"min": np.array(low), "max": np.array(high)}
     found.update(_weight_statistics(graph, plan, bounds))
     return found
 
