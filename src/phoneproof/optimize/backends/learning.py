@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -79,9 +79,12 @@ class Learner:
         self._teaching = [place for place in places if place not in self._judging]
 
     def run(self, seconds: float, progress: Progress) -> Learned:
-        """Learn until the planned steps are made or the time is over; leaves the best state."""
-        clock = _clock(seconds)
+        """Learn until the planned steps are made or the time is over; leaves the best state.
+
+        Where the time is enough for all steps, the result does not depend on the clock.
+        """
         batches = list(self._batches())
+        pace = _Pace(seconds, len(batches))
         before = best = self.judged()
         kept = self._state()
         optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
@@ -89,14 +92,14 @@ class Learner:
         each = max(len(self._teaching) // _BATCH, 1)
         done = 0
         for number, batch in enumerate(batches):
-            part = max(number / len(batches), clock())
-            if part >= 1:
+            planned = pace.planned(number)
+            if number >= planned:
                 break
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * (1 + math.cos(math.pi * part)) / 2
+                group["lr"] = rate * (1 + math.cos(math.pi * number / planned)) / 2
             self._step(optimizer, batch)
             done = number + 1
-            progress(done, len(batches))
+            progress(done, planned)
             if done % each == 0 and (loss := self.judged()) < best:
                 best, kept = loss, self._state()
         if done % each and (loss := self.judged()) < best:
@@ -145,10 +148,22 @@ class Learner:
         return {name: value.clone() for name, value in self._grids.state_dict().items()}
 
 
-def _clock(seconds: float) -> Callable[[], float]:
-    """How much of the time is over (0..1 and beyond)."""
-    start = time.monotonic()
-    return lambda: (time.monotonic() - start) / max(seconds, 1e-9)
+class _Pace:
+    """How many steps the time is enough for: all of them, or fewer on a slow machine."""
+
+    def __init__(self, seconds: float, steps: int) -> None:
+        self._start = time.monotonic()
+        self._seconds = seconds
+        self._planned = steps
+
+    def planned(self, done: int) -> int:
+        """Steps in all, at the pace so far; never more than was said before."""
+        gone = time.monotonic() - self._start
+        if gone >= self._seconds:
+            self._planned = done
+        elif done:
+            self._planned = min(self._planned, int(done * self._seconds / gone))
+        return self._planned
 
 
 def _require_finite(wanted: Sequence[Mapping[str, Tensor]]) -> None:

@@ -59,7 +59,7 @@ class TfliteBias:
                 found=f"{len(plan.ops)} rounded operators, none with a bias of its own",
                 next_step="leave this repair out",
             )
-        rounding = FakeQuant(network, plan, statistics(graph, plan, bounds))
+        rounding = FakeQuant(network, plan, statistics(graph, plan, bounds, ()))
         moved = corrections(network, rounding, biases, pictures(request, _MOST_IMAGES), progress)
         return written(
             request,

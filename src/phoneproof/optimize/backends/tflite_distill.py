@@ -43,7 +43,7 @@ class TfliteDistill:
         plan = plan_ops(part, _within(part, request.recipe))
         network = TfliteModule(part)
         known = frozenset({graph.tensors[graph.inputs[0]].name})
-        grids = LearnedGrids(network, plan, statistics(part, plan, bounds), known)
+        grids = LearnedGrids(network, plan, statistics(part, plan, bounds, ()), known)
         with deterministic():
             learner = Learner(network, grids, targets, pictures(request, _MOST_IMAGES))
             how = learner.run(request.seconds, progress)
