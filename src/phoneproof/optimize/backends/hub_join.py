@@ -93,7 +93,7 @@ def _swapped(rank: int, first: int, second: int) -> tuple[int, ...]:
 def _pieces(concat: Node, dimension: int, cut: tuple[int, int]) -> tuple[Node, ...]:
     """The inputs that make up values [first, end) exactly; () where a border is inside one."""
     pieces, first = [], 0
-    for piece in concat.all_input_nodes:
+    for piece in cast(list[Node], concat.args[0]):
         end = first + shape_of(piece)[dimension]
         if cut[0] <= first and end <= cut[1]:
             pieces.append(piece)
