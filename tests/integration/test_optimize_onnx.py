@@ -65,7 +65,7 @@ def small(*, opset: int = 12, stem: float = 1.0, head_channels: int = 8) -> onnx
         "gemm.w": drawn(6, head_channels, seed=5),
         "gemm.b": drawn(6, seed=6),
         "matmul.w": drawn(6, 6, seed=7),
-        "large": np.float32(1000),
+        "large": np.array(1000, np.float32),
     }
     node = helper.make_node
     nodes = [
@@ -181,7 +181,7 @@ def test_every_recipe_keeps_both_halves_of_the_output(
     assert snr(source, candidate, SCORES) > least
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-0.1, 0.2), (0.1, 0.4), (-0.4, -0.1)])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-0.1, 0.2), (2.0, 4.0), (-4.0, -2.0)])
 @pytest.mark.parametrize("layers", [(), ("stem", "relu")])
 def test_a_clip_still_cuts(
     tmp_path: Path, low: float, high: float, layers: tuple[str, ...]
@@ -192,7 +192,7 @@ def test_a_clip_still_cuts(
     clip.op_type = "Clip"
     clip.input.extend(["low", "high"])
     for name, value in (("low", low), ("high", high)):
-        model.graph.initializer.append(from_array(np.float32(value), name))
+        model.graph.initializer.append(from_array(np.array(value, np.float32), name))
     source = write(model, tmp_path / "source.onnx")
     _, _, candidate = propose(source, Static(int16_layers=layers))
     assert snr(source, candidate, SCORES) > 20
@@ -202,7 +202,7 @@ def test_one_scale_for_both_halves_would_be_seen(source: Path, tmp_path: Path) -
     """The control: the same output rounded to the steps of its largest half."""
     model = onnx.load(source)
     model.graph.node[-1].output[0] = "joined"
-    step = from_array(np.float32(40), "step")
+    step = from_array(np.array(40, np.float32), "step")
     model.graph.initializer.append(step)
     for op, inputs, output in (
         ("Div", ["joined", "step"], "steps"),
