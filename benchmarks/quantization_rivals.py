@@ -59,12 +59,11 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rival(msgspec.Struct, frozen=True, kw_only=True):
-    """parent_format: what it reads; format: what it writes; tool: the distribution it is in."""
+    """parent_format: what it reads; format: what it writes."""
 
     title: str
     parent_format: Format
     format: Format
-    tool: str
     suffix: str
 
 
@@ -73,21 +72,24 @@ RIVALS: dict[str, Rival] = {
         title="ai-edge-quantizer, stock",
         parent_format="tflite",
         format="tflite",
-        tool="ai-edge-quantizer",
         suffix=".tflite",
     ),
     "tflite_converter": Rival(
         title="TFLiteConverter int8",
         parent_format="saved_model",
         format="tflite",
-        tool="tensorflow-cpu",
         suffix=".tflite",
     ),
     "ort_static": Rival(
         title="onnxruntime quantize_static",
         parent_format="onnx",
         format="onnx",
-        tool="onnxruntime",
+        suffix=".onnx",
+    ),
+    "ort_per_channel": Rival(
+        title="onnxruntime, per channel",
+        parent_format="onnx",
+        format="onnx",
         suffix=".onnx",
     ),
 }
@@ -189,13 +191,15 @@ def _ort_static(job: Job, contract: Contract, binding: Binding) -> None:
 
     prepared = Path(job.output).with_name("prepared.onnx")
     quant_pre_process(job.parent, str(prepared))
-    quantize_static(str(prepared), job.output, Reader())
+    per_channel = job.rival == "ort_per_channel"
+    quantize_static(str(prepared), job.output, Reader(), per_channel=per_channel)
 
 
 _MAKERS: dict[str, Callable[[Job, Contract, Binding], None]] = {
     "aeq_stock": _aeq_stock,
     "tflite_converter": _tflite_converter,
     "ort_static": _ort_static,
+    "ort_per_channel": _ort_static,
 }
 
 
