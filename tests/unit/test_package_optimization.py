@@ -192,6 +192,25 @@ def test_the_pareto_picture_joins_the_best_and_keeps_names_apart_and_inside() ->
         assert 0 < float(element.attrib["cx"]) < WIDTH
 
 
+def test_the_picture_shows_change_because_files_are_measured_on_different_images() -> None:
+    int8 = samples.points()[0]
+    assert words.height_of(int8) == pytest.approx(-0.6)
+    assert words.height_bounds(int8) == pytest.approx((-0.95, 0.4))
+    others = msgspec.structs.replace(int8, accuracy=0.8, bounds=(0.7965, 0.81))
+    assert words.height_of(others) == pytest.approx(-0.6)
+    assert words.height_bounds(others) == pytest.approx((-0.95, 0.4))
+    unlabelled = msgspec.structs.replace(int8, accuracy=None, bounds=None, loss=None)
+    assert words.height_of(unlabelled) == pytest.approx(-6.0)
+    assert words.height_bounds(unlabelled) is None
+
+
+def test_a_name_that_has_no_room_is_shortened() -> None:
+    long = msgspec.structs.replace(samples.points()[0], artifact="tflite-" + "x" * 90)
+    picture = ElementTree.fromstring(pareto_picture((long,), "top-1"))
+    (label,) = (e for e in picture.iter("text") if e.attrib.get("class"))
+    assert (label.text or "").endswith("…")
+
+
 def test_points_on_one_spot_and_a_single_point_are_drawn() -> None:
     same = tuple(
         msgspec.structs.replace(samples.points()[0], artifact=f"file-{at}") for at in range(12)

@@ -72,6 +72,13 @@ def test_equal_points_are_both_best_and_one_equal_in_one_is_beaten_by_the_other(
     assert [point.best for point in points] == [True, False]
 
 
+def test_a_gain_is_chance_and_counts_as_no_loss() -> None:
+    points = pareto([artifact("same", size=100, loss=0.0), artifact("lucky", size=200, loss=-0.01)])
+    assert [(p.artifact, p.best) for p in points] == [("same", True), ("lucky", False)]
+    assert points[1].loss == -0.01
+    assert points[0].images == 64
+
+
 def test_a_points_bounds_are_those_of_its_loss_seen_from_the_baseline() -> None:
     (point,) = pareto([artifact("a", size=100, loss=0.05)], {"a": 12.5})
     assert point.accuracy == pytest.approx(0.85)

@@ -105,7 +105,8 @@ class PhoneCost(SchemaType, frozen=True, kw_only=True):
 class ParetoPoint(SchemaType, frozen=True, kw_only=True):
     """One accepted artifact among the others.
 
-    accuracy: top-1 or mAP50-95 on the images named by the checks, with one-sided 95 % bounds.
+    accuracy: top-1 or mAP50-95 on `images` images (artifacts may have been measured on different
+    ones: only losses compare), with the one-sided 95 % bounds of its loss seen from the baseline's.
     loss: drop against the baseline's. agreement: share of images or boxes that agree with the
     baseline's (0..1). latency_ms: median of one inference on this host, one
     thread: an order of magnitude, not a phone's figure. best: nothing beats it in both accuracy
@@ -119,6 +120,7 @@ class ParetoPoint(SchemaType, frozen=True, kw_only=True):
     bounds: tuple[float, float] | None = None
     loss: float | None = None
     agreement: float | None = None
+    images: int | None = None
     bytes: int
     gzip_bytes: int | None = None
     macs: int | None = None

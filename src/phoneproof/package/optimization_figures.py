@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from phoneproof.core.optimization import LayerDamage, ParetoPoint, Share
 from phoneproof.core.report import Attempt
-from phoneproof.package.optimization_words import height_of, percent, worst_strain
+from phoneproof.package.optimization_words import height_bounds, height_of, percent, worst_strain
 from phoneproof.package.wording import number, size
 
 COLOURS = 6
@@ -19,7 +19,7 @@ MAX_STRAIN = 3.0
 
 WIDTH, HEIGHT = 440, 330
 LEFT, RIGHT, TOP, BOTTOM = 70, 18, 14, 48
-LETTER = 7.8
+LETTER = 8.5
 LINE = 15.0
 
 
@@ -100,9 +100,9 @@ class _Scale:
 
 
 def pareto_picture(points: Sequence[ParetoPoint], accuracy: str) -> Markup:
-    """Accuracy (up, with the bounds of the loss) against bytes; the best ones joined.
+    """Change of accuracy (up, with its bounds) against bytes; the best ones joined.
 
-    Empty where no point has an accuracy or an agreement.
+    Empty where no point has a loss or an agreement. accuracy: what it is called.
     """
     shown = [(p, value) for p in points if (value := height_of(p)) is not None]
     if not shown:
@@ -114,17 +114,22 @@ def pareto_picture(points: Sequence[ParetoPoint], accuracy: str) -> Markup:
     drawn = [_axes(scale, accuracy), Markup('<polyline class="front" points="{}"/>').format(line)]
     drawn += [_point(p, value, scale) for p, value in shown]
     drawn += labels
-    said = "; ".join(f"{p.artifact}: {number(v)} at {size(p.bytes)}" for p, v in shown)
+    said = "; ".join(f"{p.artifact}: {number(round(v, 2))} at {size(p.bytes)}" for p, v in shown)
     return Markup(
         '<svg class="pareto" viewBox="0 0 {} {}" width="{}" role="img" aria-label="{}">{}</svg>'
-    ).format(WIDTH, HEIGHT, WIDTH, f"{accuracy} against size. {said}", Markup().join(drawn))
+    ).format(
+        WIDTH,
+        HEIGHT,
+        WIDTH,
+        f"Points of {accuracy} against the baseline, by size. {said}",
+        Markup().join(drawn),
+    )
 
 
 def _scale(shown: Sequence[tuple[ParetoPoint, float]]) -> _Scale:
-    lows = [p.bounds[0] if p.bounds else value for p, value in shown]
-    highs = [p.bounds[1] if p.bounds else value for p, value in shown]
-    low, high = min(lows), max(highs)
-    room = max((high - low) * 0.12, 0.002)
+    found = [height_bounds(p) or (value, value) for p, value in shown]
+    low, high = min(0.0, *(a for a, _ in found)), max(0.0, *(b for _, b in found))
+    room = max((high - low) * 0.12, 0.2)
     most = max(p.bytes for p, _ in shown) * 1.08
     return _Scale(most_bytes=most, low=low - room, high=high + room)
 
@@ -132,17 +137,18 @@ def _scale(shown: Sequence[tuple[ParetoPoint, float]]) -> _Scale:
 def _axes(scale: _Scale, accuracy: str) -> Markup:
     bottom = HEIGHT - BOTTOM
     values = _ticks(scale.low, scale.high)
-    digits = max(0, -math.floor(math.log10(values[1] - values[0]))) if len(values) > 1 else 3
+    digits = max(0, -math.floor(math.log10(values[1] - values[0]))) if len(values) > 1 else 1
     parts = [
         Markup(
-            '<line class="grid" x1="{}" y1="{y}" x2="{}" y2="{y}"/>'
+            '<line class="{}" x1="{}" y1="{y}" x2="{}" y2="{y}"/>'
             '<text x="{}" y="{}" text-anchor="end">{}</text>'
         ).format(
+            "zero" if abs(value) < 1e-9 else "grid",
             LEFT,
             WIDTH - RIGHT,
             LEFT - 6,
             f"{scale.y(value) + 5:.1f}",
-            f"{value:.{digits}f}",
+            f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if abs(value) > 1e-9 else "0",
             y=f"{scale.y(value):.1f}",
         )
         for value in values
@@ -157,7 +163,9 @@ def _axes(scale: _Scale, accuracy: str) -> Markup:
         Markup(
             '<text x="{}" y="{}" text-anchor="middle">file size</text>'
             '<text transform="translate(14 {}) rotate(-90)" text-anchor="middle">{}</text>'
-        ).format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, (TOP + bottom) / 2, accuracy)
+        ).format(
+            (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, (TOP + bottom) / 2, f"points of {accuracy}"
+        )
     )
     return Markup().join(parts)
 
@@ -174,8 +182,9 @@ def _ticks(low: float, high: float) -> list[float]:
 def _point(point: ParetoPoint, value: float, scale: _Scale) -> Markup:
     x, y = f"{scale.x(point.bytes):.1f}", f"{scale.y(value):.1f}"
     whisker = Markup()
-    if point.bounds is not None:
-        low, high = (f"{scale.y(bound):.1f}" for bound in point.bounds)
+    bounds = height_bounds(point)
+    if bounds is not None:
+        low, high = (f"{scale.y(bound):.1f}" for bound in bounds)
         whisker = Markup(
             '<path class="whisker" d="M{x} {} V{} m-4 0 h8 M{x} {} m-4 0 h8"/>'
         ).format(high, low, high, x=x)
@@ -190,8 +199,11 @@ def _labels(shown: Sequence[tuple[ParetoPoint, float]], scale: _Scale) -> list[M
     labels = []
     for point, value in sorted(shown, key=lambda pair: -pair[1]):
         x, y = scale.x(point.bytes), scale.y(value)
-        length = LETTER * len(point.artifact)
-        left = x + 10 + length > WIDTH - RIGHT
+        on_right, on_left = WIDTH - x - 12, x - 10 - LEFT
+        wanted = LETTER * len(point.artifact)
+        left = on_right < wanted and on_left > on_right
+        text = _shortened(point.artifact, on_left if left else on_right)
+        length = LETTER * len(text)
         start = x - 10 - length if left else x + 10
         row = _free_row(start, length, y, placed)
         placed.append((start, start + length, row))
@@ -201,10 +213,15 @@ def _labels(shown: Sequence[tuple[ParetoPoint, float]], scale: _Scale) -> list[M
                 f"{x - 10 if left else x + 10:.1f}",
                 f"{row + 5:.1f}",
                 "end" if left else "start",
-                point.artifact,
+                text,
             )
         )
     return labels
+
+
+def _shortened(text: str, room: float) -> str:
+    letters = max(int(room / LETTER), 4)
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def _free_row(

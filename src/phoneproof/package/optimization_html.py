@@ -33,5 +33,5 @@ def add_optimization_words(environment: jinja2.Environment) -> None:
         delegate_name=words.DELEGATE_NAMES.__getitem__,
         target_name=words.target_name,
         axis_name=words.axis_name,
-        height_of=words.height_of,
+        accuracy_of=words.accuracy_of,
     )

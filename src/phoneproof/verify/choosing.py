@@ -38,8 +38,9 @@ def pareto(
 
     latencies: artifact id -> milliseconds, where measured. A point is best where no other has at
     most its loss and at most its bytes, and less of one of them. Loss is the drop of top-1 or
-    mAP50-95 against the baseline as measured (gains are negative losses); without labels, the
-    share of images or boxes that disagree. Of equal points all are best; an artifact of which
+    mAP50-95 against the baseline as measured, a gain counted as no loss (it is chance: a smaller
+    file knows nothing that its source does not); without labels, the share of images or boxes
+    that disagree. Of equal points all are best; an artifact of which
     neither was measured never is.
 
     The bounds are those of the loss, seen from the baseline's accuracy on the same images: they
@@ -68,6 +69,7 @@ def _point(artifact: ArtifactReport, latency: float | None) -> ParetoPoint:
         bounds=bounds,
         loss=drop,
         agreement=agreement.value if agreement is not None else None,
+        images=next((one.n for one in (loss, agreement) if one is not None), None),
         bytes=artifact.bytes,
         gzip_bytes=read.gzip_bytes if read is not None else None,
         macs=read.macs if read is not None else None,
@@ -93,7 +95,7 @@ def _with_best(point: ParetoPoint, points: Sequence[ParetoPoint]) -> ParetoPoint
 
 def _damage(point: ParetoPoint) -> float | None:
     if point.loss is not None:
-        return point.loss
+        return max(point.loss, 0.0)
     return None if point.agreement is None else 1.0 - point.agreement
 
 
