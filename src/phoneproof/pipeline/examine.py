@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from phoneproof.core.capture import Hazard
 from phoneproof.core.optimization import CalibrationReport, ParetoPoint, Recommendation
 from phoneproof.core.report import ArtifactReport
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
+from phoneproof.pipeline.calibrate_step import calibration_hazards, calibration_of
 from phoneproof.pipeline.config_types import TargetName
 from phoneproof.pipeline.facts_step import Facts, FactsStep, facts_of
 from phoneproof.pipeline.latency_step import LatencyStep, latency
@@ -60,10 +63,18 @@ def _timed(workshop: Workshop, judged: tuple[JudgedArtifact, ...]) -> dict[str, 
 
 def calibration_report(judged: tuple[JudgedArtifact, ...]) -> CalibrationReport | None:
     """The images that ranges came from: the same for every file of a build."""
-    from phoneproof.pipeline.calibrate_step import calibration_of
-
-    folder = next((one.calibration for one in judged if one.calibration is not None), None)
+    folder = _calibration(judged)
     return None if folder is None else calibration_of(folder)
+
+
+def calibration_notes(judged: tuple[JudgedArtifact, ...]) -> tuple[Hazard, ...]:
+    """What to know of the calibration images: too few of them, or some left out."""
+    folder = _calibration(judged)
+    return () if folder is None else calibration_hazards(folder)
+
+
+def _calibration(judged: tuple[JudgedArtifact, ...]) -> Path | None:
+    return next((one.calibration for one in judged if one.calibration is not None), None)
 
 
 def chosen(
