@@ -133,13 +133,14 @@ def _roles(kind: Kind, outputs: tuple[TensorSpec, ...]) -> tuple[OutputBinding, 
             ),
         )
     (spec,) = outputs
-    first = spec.shape[2] - CLASSES
+    last = -2 if kind == "joined" else -1
+    first = spec.shape[last] - CLASSES
     parts = [
         OutputBinding(
             tensor="predictions",
             role="boxes",
             shape=spec.shape,
-            axes=("anchor", "coord"),
+            axes=("coord", "anchor") if kind == "joined" else ("anchor", "coord"),
             slice=(0, 4),
             box=box,
         ),
@@ -147,7 +148,7 @@ def _roles(kind: Kind, outputs: tuple[TensorSpec, ...]) -> tuple[OutputBinding, 
             tensor="predictions",
             role="scores",
             shape=spec.shape,
-            axes=("anchor", "class"),
+            axes=("class", "anchor") if kind == "joined" else ("anchor", "class"),
             slice=(first, first + CLASSES),
         ),
     ]
@@ -209,6 +210,9 @@ class _Tiny(nn.Module):
         if self.kind == "unknown":
             # Not a Concat: boxes and scores are written into one tensor by a sum.
             return nn.functional.pad(boxes, (0, CLASSES)) + nn.functional.pad(rest[-1], (4, 0))
+        if self.kind == "joined":
+            pieces = (boxes[..., :2], boxes[..., 2:], rest[-1])
+            return torch.cat(pieces, 2).transpose(1, 2).contiguous()
         return torch.cat((boxes, *rest), 2)
 
     def _dfl(self, maps: list[Tensor], stride: int, _: int) -> tuple[Tensor, ...]:
