@@ -194,8 +194,9 @@ def _point(point: ParetoPoint, value: float, scale: _Scale) -> Markup:
 
 
 def _labels(shown: Sequence[tuple[ParetoPoint, float]], scale: _Scale) -> list[Markup]:
-    """Names beside their points, moved down or up until no two lie on each other."""
-    placed: list[tuple[float, float, float]] = []
+    """Names beside their points, moved down or up until none lies on another or on a point."""
+    circles = [(scale.x(point.bytes), scale.y(value)) for point, value in shown]
+    placed = [(x - 7, x + 7, y) for x, y in circles]
     labels = []
     for point, value in sorted(shown, key=lambda pair: -pair[1]):
         x, y = scale.x(point.bytes), scale.y(value)
