@@ -24,7 +24,7 @@ from phoneproof.verify.verdicts import accepted
 
 SHOWN = (
     *("top1", "top1_drop", "top1_agreement"),
-    *("map50_95", "map50_95_drop", "small_recall_drop", "box_agreement"),
+    *("map50_95", "map50_95_drop", "small_recall_drop"),
     *("score_shift", "lost_share"),
 )
 
@@ -151,7 +151,7 @@ def figures(
 
 def _figure(check: Check) -> Figure:
     lower, upper = check.bounds or (None, None)
-    if check.name in ("top1_agreement", "box_agreement") and check.value is not None:
+    if check.name == "top1_agreement" and check.value is not None:
         rate = binomial(round(check.value * check.n), check.n)
         lower, upper = rate.lower, rate.upper
     return Figure(name=check.name, value=check.value, lower=lower, upper=upper, n=check.n)

@@ -29,7 +29,7 @@ _TOOLS = (
     *("torch", "numpy"),
 )
 _POINTS = ("top1", "top1_drop", "map50_95", "map50_95_drop", "small_recall_drop")
-_SHARES = ("top1_agreement", "box_agreement", "lost_share")
+_SHARES = ("top1_agreement", "lost_share")
 
 _CLASSIFY = ("top1", "top1_drop", "top1_agreement", "score_shift")
 _DETECT = ("map50_95", "map50_95_drop", "small_recall_drop", "lost_share", "score_shift")
