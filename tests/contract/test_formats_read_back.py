@@ -85,6 +85,38 @@ def test_shares_are_of_what_is_computed(
 
 
 @pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [
+        (Static(), "int8"),
+        (Dynamic(), "int8 weights"),
+        (WeightOnly(), "int8 weights"),
+    ],
+)
+def test_onnx_says_the_same_with_other_operators(
+    recipe: Static | Dynamic | WeightOnly,
+    kind: str,
+    model_files: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    source = model_files["onnx"]
+    ranges = tmp_path / "ranges.json"
+    suite.write_ranges(ranges, suite.seen(source), of=source)
+    case = suite.Case(optimizer="onnx-quantized", recipe=recipe, precision="mixed", near=0.0)
+    suite.propose(case, source, ranges, tmp_path / "candidate")
+    read = found(tmp_path / "candidate", "onnx")
+    assert read.macs == TINY
+    assert column(read, kind).macs > 0.9
+    assert column(read, kind).weights > 0.75
+    assert (macs_above_int8(read) < 0.1) == isinstance(recipe, Static)
+
+
+def test_open_sizes_are_not_counted() -> None:
+    """Height and width of this file are open: there is no such thing as its work."""
+    read = found(asset("models/detect/yolov8n_coco_rebuilt.onnx"), "onnx")
+    assert read.macs == 0
+
+
+@pytest.mark.parametrize(
     ("model", "format_", "macs", "kind"),
     [
         # 300 M: the MobileNetV2 paper; 8.7 GFLOPs, two each: the table of the YOLOv8 models;

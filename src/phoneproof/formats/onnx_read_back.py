@@ -96,9 +96,17 @@ class _Reader:
             self._claimed.setdefault(stored, kind)
 
     def weights(self) -> Iterator[tuple[str, int]]:
-        """(type it is used in, bytes) of each constant."""
+        """(type it is used in, bytes) of each constant; scales and zero points are none."""
         for name, tensor in self._constants.items():
+            if self._only_scales(name):
+                continue
             yield self._claimed.get(name, dtype_name(tensor.data_type)), _bytes(tensor)
+
+    def _only_scales(self, name: str) -> bool:
+        readers = self._readers.get(name, [])
+        return bool(readers) and all(
+            node.op_type in _CONVERSIONS and node.input[0] != name for node in readers
+        )
 
     def arithmetic(self, node: onnx.NodeProto) -> str:
         """As `phoneproof.formats.tflite_read_back` says it."""
