@@ -166,12 +166,14 @@ class Workbench:
 
     def tail_layers(self, trunk: Trunk) -> tuple[str, ...]:
         """The operators behind the last learned weights: the decode that is inside the file."""
-        from phoneproof.formats.tflite import read_tflite
-        from phoneproof.formats.tflite_layers import tail_layers
+        if self.wanted.format == "onnx":
+            from phoneproof.formats.onnx_layers import tail_layers
 
-        if self.wanted.format != "tflite":
-            return ()
-        return tail_layers(read_tflite(trunk.made.path))
+            return tail_layers(trunk.made.path)
+        from phoneproof.formats.tflite import read_tflite
+        from phoneproof.formats.tflite_layers import tail_layers as tflite_tail_layers
+
+        return tflite_tail_layers(read_tflite(trunk.made.path))
 
     def layers(self, trunk: Trunk) -> tuple[Layer, ...]:
         """The operators of a trunk, who reads them, and what they cost."""
