@@ -251,7 +251,5 @@ def test_weights_that_are_not_needed_any_more_are_left_out(tmp_path: Path) -> No
         sum(value.numel() for value in load_hub(path)[0].state_dict.values())
         for path in (whole.path, tmp_path / "split.pt2")
     )
-    landmarks = 2 * 2 * 10 * (8 + 1)
-    expectation = 8
-    # The expectation and the anchor shapes belong to the decode.
-    assert before - after >= landmarks + expectation
+    levels, shapes, values, weights = 2, 2, 10, 8 + 1
+    assert before - after == levels * shapes * values * weights
