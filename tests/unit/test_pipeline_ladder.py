@@ -178,7 +178,6 @@ def test_every_rung_in_order_when_nothing_helps(monkeypatch: pytest.MonkeyPatch)
         "int8",
         "ranges",
         "split heads",
-        "float tail",
         "wide layers",
         "learned",
         "weight-only",
@@ -201,9 +200,12 @@ def test_a_classifier_has_no_heads_to_split(monkeypatch: pytest.MonkeyPatch) -> 
     assert "split heads" not in rungs(bench)
 
 
-def test_a_head_of_no_known_kind_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = run(monkeypatch, lambda *_: 0.5, splittable=False)
+def test_a_head_of_no_known_kind_is_noted_and_its_decode_stays_float(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, bench = run(monkeypatch, lambda *_: 0.5, splittable=False, tail=("softmax",))
     assert any("no known kind" in one.broke for one in found.attempts)
+    assert rungs(bench)[2] == "float tail"
 
 
 def test_the_least_bad_recipe_is_refined(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,12 +133,10 @@ def _static(climbing: Climb, trunk: Trunk) -> Iterator[None]:
     if split is not None:
         climbing.attempt("split heads", split, *_by_method(plain, ("min_max", *METHODS)))
         yield
-    best, recipe = climbing.best_static()
-    tail = bench.tail_layers(best.trunk)
-    if tail:
-        kept = msgspec.structs.replace(recipe, float_layers=tail)
-        methods = (recipe.ranges,) if split else ("min_max", *METHODS)
-        climbing.attempt("float tail", best.trunk, *_by_method(kept, methods, "float decode, "))
+    tail = bench.tail_layers(trunk) if split is None else ()
+    if tail:  # split heads have none left
+        kept = msgspec.structs.replace(plain, float_layers=tail)
+        climbing.attempt("float tail", trunk, *_by_method(kept, ("min_max", *METHODS)))
         yield
     if bench.wanted.format == "tflite":
         yield from _layerwise(climbing)
