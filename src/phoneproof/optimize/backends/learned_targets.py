@@ -36,7 +36,8 @@ def border(graph: TfliteGraph, recipe: Static) -> tuple[Target, ...]:
     kinds = dict(plan_ops(graph, recipe).ops)
     makers = {i: (p, op) for p, op in enumerate(graph.ops) for i in op.outputs}
     results = {index for _, index in graph.signature_outputs} or set(graph.outputs)
-    read_as_float = {i for p, op in enumerate(graph.ops) if p not in kinds for i in op.inputs}
+    behind = _last_float(graph, frozenset(kinds))
+    read_as_float = {index for position in behind for index in graph.ops[position].inputs}
     found: dict[int, str] = {}
     for index in sorted(results | read_as_float):
         position, op = makers.get(index, (-1, None))
@@ -54,6 +55,19 @@ def border(graph: TfliteGraph, recipe: Static) -> tuple[Target, ...]:
         Target(tensor=graph.tensors[index].name, squashed=squashed)
         for index, squashed in sorted(found.items())
     )
+
+
+def _last_float(graph: TfliteGraph, rounded: frozenset[int]) -> frozenset[int]:
+    """Positions of the float operators that no rounded one lies behind."""
+    leads_on: set[int] = set()  # tensors that a rounded operator depends on
+    found = set()
+    for position in range(len(graph.ops) - 1, -1, -1):
+        op = graph.ops[position]
+        if position in rounded or leads_on & set(op.outputs):
+            leads_on |= set(op.inputs)
+        else:
+            found.add(position)
+    return frozenset(found)
 
 
 def _squashed_later(graph: TfliteGraph, index: int) -> str:

@@ -36,6 +36,8 @@ Factors = NDArray[np.float64]
 
 _MOST_IMAGES: Final = 16
 _LARGEST_EXPONENT: Final = 8
+_LEAST_SPREAD: Final = 2.0
+"""Octaves between the channels of a pair that is touched: whole powers of two leave one."""
 _NO_ACTIVATION, _RELU = 0, 1  # schema.ActivationFunctionType
 _HOMOGENEOUS: Final = frozenset(
     {
@@ -276,7 +278,10 @@ def _factors(
         share = np.max(shares, axis=0)
         alive &= share > 0
         wanted = np.sqrt(wanted / np.where(share > 0, share, 1.0))
-    exponents = np.rint(np.log2(wanted, where=alive, out=np.zeros_like(wanted)))
+    octaves = np.log2(wanted, where=alive, out=np.zeros_like(wanted))
+    if not alive.any() or np.ptp(octaves[alive]) < _LEAST_SPREAD:
+        return np.ones_like(wanted)
+    exponents = np.where(alive, np.rint(octaves - np.median(octaves[alive])), 0.0)
     factors: Factors = np.exp2(np.clip(exponents, -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
     return factors
 
