@@ -174,3 +174,13 @@ def test_entropy_ignores_the_zeros_of_a_relu() -> None:
     mostly_zero = np.concatenate([positive, np.zeros(4_000_000, np.float32)])
     without, with_zeros = (range_by("entropy", seen(v)) for v in (positive, mostly_zero))
     assert with_zeros[1] == pytest.approx(without[1], rel=0.05)
+
+
+@pytest.mark.parametrize("method", COMPUTED)
+def test_scores_that_the_app_reads_keep_their_peaks_and_lose_their_background(
+    method: RangeMethod,
+) -> None:
+    logits = np.concatenate([np.full(100_000, -20.0), np.array([-5.0, 0.5, 4.0])])
+    low, high = range_by(method, seen(logits.astype(np.float32)), "score")
+    assert low == pytest.approx(-9.21, abs=0.01)
+    assert high == 4.0

@@ -23,10 +23,10 @@ def images(count: int) -> ImageSet:
 
 
 def test_many_images_are_calibrated_selected_and_confirmed_apart() -> None:
-    left, splits = divided(images(1000), None)
+    left, splits = divided(images(1200), None)
     parts = [splits.calibration.items, splits.selection.items, splits.confirmation.items]
-    assert len(left.items) == 1000
-    assert sum(map(len, parts)) == len({item.sha256 for part in parts for item in part}) == 1000
+    assert len(left.items) == 1200
+    assert sum(map(len, parts)) == len({item.sha256 for part in parts for item in part}) == 1200
     assert all(len(part) > 200 for part in parts)
     assert split_hazards(splits) == ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,8 @@ from phoneproof.optimize.range_methods import Consumer
 
 _SIGMOIDS: Final = frozenset({"LOGISTIC", "Sigmoid"})
 _PRODUCTS: Final = frozenset({"MUL", "Mul"})
+_MOVES: Final = frozenset({"TRANSPOSE", "RESHAPE", "Transpose", "Reshape"})
+_SCORES: Final = frozenset({"scores", "objectness"})
 _HARD_SWISHES: Final = frozenset({"HARD_SWISH", "HardSwish"})
 
 
@@ -35,13 +37,26 @@ def file_consumers(path: Path, kind: Format, binding: Binding) -> dict[str, Cons
         InvalidInput: a damaged file.
     """
     outputs = binding.tensors
-    found = gates(_nodes(path, kind), outputs)
-    # A tensor of which only a part is gated keeps the plain error.
-    plain = {one.tensor for one in binding.outputs if one.activation != "sigmoid"}
+    nodes = _nodes(path, kind)
+    found = gates(nodes, outputs)
     for name in outputs:
-        if name not in plain:
-            found[name] = "sigmoid"
+        parts = [one for one in binding.outputs if one.tensor == name]
+        # A tensor of which only a part is gated keeps the plain error.
+        if any(one.activation != "sigmoid" for one in parts):
+            continue
+        is_score = all(one.role in _SCORES for one in parts)
+        for same in _moved(name, nodes):
+            found[same] = "score" if is_score else "sigmoid"
     return found
+
+
+def _moved(name: str, nodes: list[Node]) -> Iterator[str]:
+    """A tensor, and those before it that hold the same values in another order."""
+    makers = {output: node for node in nodes for output in node.outputs}
+    yield name
+    while name in makers and makers[name].op in _MOVES:
+        name = makers[name].inputs[0]
+        yield name
 
 
 def gates(nodes: Iterable[Node], outputs: Iterable[str] = ()) -> dict[str, Consumer]:

@@ -6,6 +6,7 @@ CVPR 2018, section 2.1). A tensor that is always 0 gets the range 0..0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -19,8 +20,10 @@ from phoneproof.optimize.histogram import Distribution, Floats
 from phoneproof.optimize.observers import Observer
 
 Interval = tuple[float, float]
-Consumer = Literal["identity", "silu", "hard_swish", "sigmoid"]
-"""What a tensor is turned into before anything else sees it."""
+Consumer = Literal["identity", "silu", "hard_swish", "sigmoid", "score"]
+"""What a tensor is turned into before anything else sees it; ``score``: by the app, into the
+probability of a result.
+"""
 
 COMPUTED: Final[tuple[RangeMethod, ...]] = (
     "min_max",
@@ -30,6 +33,10 @@ COMPUTED: Final[tuple[RangeMethod, ...]] = (
     "entropy",
 )
 """The methods that calibration computes, in their order in ``ranges.json``."""
+
+SCORE_FLOOR: Final = math.log(1e-4 / (1 - 1e-4))
+"""The logit of a probability of one in ten thousand: ten times below the lowest score that mean
+average precision looks at. What lies under it is background, and by far the most of a head."""
 
 _STEPS: Final = 255
 _CLIPPINGS: Final = 0.97 ** np.arange(150)
@@ -41,12 +48,15 @@ def range_by(method: RangeMethod, seen: Observer, consumer: Consumer = "identity
 
     Args:
         method: one of `COMPUTED`.
-        consumer: for ``mse`` only; see `least_error_range`.
+        consumer: for ``mse``, see `least_error_range`. By every method a ``score`` keeps its
+            largest value, because the peaks are the results and rare, and ends at `SCORE_FLOOR`.
 
     Raises:
         ValueError: a method that is not computed from statistics.
     """
     low, high = min(seen.low, 0.0), max(seen.high, 0.0)
+    if consumer == "score":
+        return max(low, SCORE_FLOOR), high
     if method == "min_max" or low == high:
         return low, high
     distribution = seen.distribution

@@ -217,6 +217,7 @@ class ArtifactChain:
                 parent=before,
                 baseline_bytes=self.request.inspection.bytes,
                 candidate_bytes=artifact.bytes,
+                shown_at=artifact.binding.own_confidence,
             )
         )
         found = measured(result.folder)

@@ -59,7 +59,7 @@ class MeasureStep:
     """Two prediction folders -> ``measured.json``. Limits and labels matter only here.
 
     images: those that count; the runs may hold others too. parent: the run of the file the
-    candidate was made from, compared beside the baseline.
+    candidate was made from, compared beside the baseline. shown_at: the candidate's own threshold.
     """
 
     label: str
@@ -73,6 +73,7 @@ class MeasureStep:
     parent: Path | None = None
     baseline_bytes: int | None = None
     candidate_bytes: int | None = None
+    shown_at: float | None = None
 
     tools = _STATISTICS_TOOLS
 
@@ -94,6 +95,7 @@ class MeasureStep:
             self.parent.name if self.parent is not None else None,
             self.baseline_bytes,
             self.candidate_bytes,
+            self.shown_at,
         )
 
     def run(self, output: Path, progress: Progress) -> None:
@@ -128,6 +130,7 @@ class MeasureStep:
                 device=runtime.device,
                 baseline_bytes=self.baseline_bytes,
                 candidate_bytes=self.candidate_bytes,
+                shown_at=self.shown_at,
             )
             result = Measured(
                 checks=found.checks,

@@ -147,6 +147,7 @@ def _artifact_report(one: JudgedArtifact, limits: Limits, examined: Examined) ->
         sensitivity=one.sensitivity,
         read_back=facts.read_back if facts is not None else None,
         phone=facts.phone if facts is not None else (),
+        confidence=artifact.binding.own_confidence,
         limits=tuple((name, getattr(limits, name)) for name in limits.__struct_fields__),
     )
 

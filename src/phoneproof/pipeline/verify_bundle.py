@@ -196,6 +196,7 @@ def _remeasure(
         runtime=runtime[0],
         device=runtime[1],
         outputs_kept=False,
+        shown_at=artifact.binding.own_confidence,
     ).checks
 
 

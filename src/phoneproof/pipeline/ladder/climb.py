@@ -138,8 +138,18 @@ def _static(climbing: Climb, trunk: Trunk) -> Iterator[None]:
         kept = msgspec.structs.replace(plain, float_layers=tail)
         climbing.attempt("float tail", trunk, *_by_method(kept, ("min_max", *METHODS)))
         yield
+    yield from _own_threshold(climbing)
     if bench.wanted.format == "tflite":
         yield from _layerwise(climbing)
+        yield from _own_threshold(climbing)
+
+
+def _own_threshold(climbing: Climb) -> Iterator[None]:
+    """Where the best candidate only loses detections, the threshold that shows them again."""
+    best = climbing.best()
+    if best.rung != "threshold" and climbing.bench.threshold_may_help(best):
+        climbing.tried.append(climbing.bench.own_threshold(best))
+        yield
 
 
 def _layerwise(climbing: Climb) -> Iterator[None]:

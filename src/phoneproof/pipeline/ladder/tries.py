@@ -18,6 +18,7 @@ Rung = Literal[
     "ranges",
     "split heads",
     "float tail",
+    "threshold",
     "wide layers",
     "learned",
     "dynamic",

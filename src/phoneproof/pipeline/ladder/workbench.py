@@ -10,6 +10,7 @@ import msgspec
 
 from phoneproof.convert.routes import ROUTES, Link
 from phoneproof.core.binding import Precision
+from phoneproof.core.contract import Decode
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.errors import OptimizationFailed, PhoneproofError
 from phoneproof.core.optimization import LayerDamage
@@ -24,9 +25,11 @@ from phoneproof.pipeline.artifact_steps import (
     made_artifact,
 )
 from phoneproof.pipeline.calibrate_step import CalibrateStep, ranges_of
+from phoneproof.pipeline.ladder.threshold import OwnThreshold
 from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk, losses
 from phoneproof.pipeline.ladder.wide import Layer
 from phoneproof.pipeline.process import BuildStopped
+from phoneproof.pipeline.rebind_step import RebindStep
 from phoneproof.pipeline.repair_step import RepairStep
 from phoneproof.pipeline.request import ArtifactRequest
 from phoneproof.pipeline.sensitivity_step import SensitivityStep, sensitivity_of
@@ -73,7 +76,7 @@ class Workbench:
         step = OptimizeStep(
             label="split heads",
             format="hub",
-            recipe=Split(),
+            recipe=Split(layout=self.wanted.layout),
             artifact=chain.hub.path,
             artifact_sha256=chain.hub.info.sha256,
             contract=contract,
@@ -141,18 +144,54 @@ class Workbench:
             raise
         except BROKE as error:
             return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=_broken(rung, words, error))
-        attempt = Attempt(
-            what=words,
-            bytes=made.artifact.bytes,
-            failed=not_passed(judged.checks),
-            rung=rung,
-            precision=made.artifact.precision,
-            macs_above_int8=_macs_above_int8(made),
-            seconds=round(time.monotonic() - started, 1),
-            losses=losses(judged.checks),
-            accepted=judged.accepted,
-        )
+        attempt = _measured(rung, words, judged, time.monotonic() - started)
         return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt, judged=judged)
+
+    def threshold_may_help(self, tried: Tried) -> bool:
+        """Whether lost detections are all that refuses a candidate."""
+        return tried.judged is not None and self._thresholds.may_help(tried.judged)
+
+    def own_threshold(self, tried: Tried) -> Tried:
+        """A candidate again with a threshold of its own, fitted on the calibration images."""
+        started = time.monotonic()
+        assert tried.judged is not None, "no file to fit a threshold for"
+        made = tried.judged.made
+        words = f"{tried.attempt.what}, own threshold"
+        try:
+            decode = self._thresholds.fitted(made)
+            words = f"{words} {decode.confidence:g}"
+            judged = self.judge(self._rebound(made, decode), self.splits.selection)
+            self._thresholds.require_gain(judged, self.splits.selection)
+        except BuildStopped:
+            raise
+        except BROKE as error:
+            attempt = _broken("threshold", words, error)
+            return replace(tried, rung="threshold", attempt=attempt, judged=None)
+        attempt = _measured("threshold", words, judged, time.monotonic() - started)
+        return replace(tried, rung="threshold", attempt=attempt, judged=judged)
+
+    @property
+    def _thresholds(self) -> OwnThreshold:
+        return OwnThreshold(chain=self.chain, splits=self.splits)
+
+    def _rebound(self, made: MadeArtifact, decode: Decode) -> MadeArtifact:
+        artifact = made.artifact
+        step = RebindStep(
+            label=artifact.id,
+            format=artifact.format,
+            artifact=made.path,
+            artifact_sha256=artifact.sha256,
+            contract=self.chain.request.contract,
+            binding=artifact.binding,
+            decode=decode,
+        )
+        again = made_artifact(
+            self.chain.workshop.cache.result(step),
+            requested=self.wanted.precision,
+            parent=artifact.sha256,
+            step=step.name,
+        )
+        return self._named_apart(again)
 
     def judge(self, made: MadeArtifact, images: ImageSet) -> JudgedArtifact:
         """A candidate on some images, held to what was asked for."""
@@ -274,6 +313,21 @@ def _named(what: str, words: str) -> str:
 def _broken(rung: Rung, words: str, error: PhoneproofError) -> Attempt:
     found = f" ({error.found})" if error.found else ""
     return Attempt(what=words, bytes=0, failed=(), rung=rung, broke=f"{error.failed}{found}")
+
+
+def _measured(rung: Rung, words: str, judged: JudgedArtifact, seconds: float) -> Attempt:
+    made = judged.made
+    return Attempt(
+        what=words,
+        bytes=made.artifact.bytes,
+        failed=not_passed(judged.checks),
+        rung=rung,
+        precision=made.artifact.precision,
+        macs_above_int8=_macs_above_int8(made),
+        seconds=round(seconds, 1),
+        losses=losses(judged.checks),
+        accepted=judged.accepted,
+    )
 
 
 def _macs_above_int8(made: MadeArtifact) -> float | None:
