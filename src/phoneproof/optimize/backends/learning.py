@@ -27,6 +27,8 @@ _BATCH: Final = 2
 _HELD_OUT: Final = 8
 """Every eighth image judges, the others teach."""
 _EPOCHS: Final = 8
+_SETTLED: Final = 8
+"""Steps after which the pace is believed: the first ones are slower."""
 _RATE_RANGES: Final = 0.0005
 """Of the range's first width, a step."""
 _RATE_WEIGHTS: Final = 0.004
@@ -163,7 +165,7 @@ class _Pace:
         gone = time.monotonic() - self._start
         if gone >= self._seconds:
             self._planned = done
-        elif done:
+        elif done >= _SETTLED:
             self._planned = min(self._planned, int(done * self._seconds / gone))
         return self._planned
 
