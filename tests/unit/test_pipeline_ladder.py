@@ -88,6 +88,7 @@ class Bench:
     tail: tuple[str, ...] = ()
     splittable: bool = True
     confirmed: float | None = None
+    loses: bool = False
     seen: list[tuple[Rung, str]] = field(default_factory=list)
     judged_on: list[ImageSet] = field(default_factory=list)
 
@@ -119,6 +120,13 @@ class Bench:
         found = judged(self.drops(rung, what, recipe))
         attempt = Attempt(what=what, bytes=1, failed=(), rung=rung, accepted=found.accepted)
         return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt, judged=found)
+
+    def threshold_may_help(self, tried: Tried) -> bool:
+        return self.loses
+
+    def own_threshold(self, tried: Tried) -> Tried:
+        what = f"{tried.attempt.what}, own threshold"
+        return self.attempt("threshold", what, tried.trunk, tried.recipe)
 
     def judge(self, made: MadeArtifact, images: ImageSet) -> JudgedArtifact:
         self.judged_on.append(images)
@@ -193,6 +201,26 @@ def test_ranges_are_not_tried_where_outputs_mix(monkeypatch: pytest.MonkeyPatch)
     )
     assert found.accepted
     assert rungs(bench) == ["int8", "split heads"]
+
+
+def test_a_threshold_of_its_own_comes_before_what_looks_at_layers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def drops(rung: Rung, what: str, recipe: Recipe) -> float:
+        return 0.0 if rung == "threshold" else 0.5
+
+    found, bench = run(monkeypatch, drops, loses=True)
+    assert found.accepted
+    assert rungs(bench) == ["int8", "ranges", "split heads", "threshold"]
+
+
+def test_a_threshold_is_not_fitted_to_the_same_candidate_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, _ = run(monkeypatch, lambda *_: 0.5, loses=True)
+    fitted = [one.what for one in found.attempts if one.rung == "threshold"]
+    assert fitted
+    assert len(fitted) == len(set(fitted))
 
 
 def test_a_classifier_has_no_heads_to_split(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,6 +168,11 @@ class Binding(SchemaType, frozen=True, kw_only=True):
         return self.inputs[0]
 
     @property
+    def own_confidence(self) -> float | None:
+        """The threshold of this file alone; null where the contract's holds."""
+        return None if self.decode_override is None else self.decode_override.confidence
+
+    @property
     def tensors(self) -> tuple[str, ...]:
         """Output tensor names, each once, in order."""
         return tuple(dict.fromkeys(output.tensor for output in self.outputs))

@@ -64,6 +64,7 @@ class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     scores: (baseline, artifact) score pairs of
     matched results, for the confidence plot. read_back: what the file holds. sensitivity: of the
     layers of its float32 parent, worst first. phone: what the phone's delegates take of it.
+    confidence: the threshold of this file alone, null where the contract's holds.
     """
 
     id: str
@@ -89,6 +90,7 @@ class ArtifactReport(SchemaType, frozen=True, kw_only=True):
     read_back: ReadBack | None = None
     sensitivity: tuple[LayerDamage, ...] = ()
     phone: tuple[PhoneCost, ...] = ()
+    confidence: float | None = None
 
 
 class RefusedImporter(SchemaType, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from phoneproof.core.tolerances import (
     FLOAT_BOX_PIXELS,
     TENSORFLOW_RESIZE,
 )
+from phoneproof.decode.decode import app_policy
 from phoneproof.decode.results import Classification, Detections, Results
 from phoneproof.package.golden import INDEX, GoldenModel, OpenSession, open_models
 from phoneproof.package.golden_tensors import (
@@ -144,7 +145,7 @@ def _measure(
         )
         fed = _distance(folder, expected.input, model.preprocessor.prepare(rgb).tensor, exact=exact)
         results, outputs = model.predictor.predict_rgb(rgb)
-        found, count, ties = _results_again(expected, results, contract)
+        found, count, ties = _results_again(expected, results, _threshold(contract, model))
         seen.append(
             _Seen(
                 case=case,
@@ -191,17 +192,22 @@ def _relative(folder: Path, expected: GoldenTensor, tensor: Tensor) -> float:
 
 
 def _results_again(
-    expected: GoldenOutputs, results: Results, contract: Contract
+    expected: GoldenOutputs, results: Results, threshold: float
 ) -> tuple[int, int, int]:
     """How many recorded results came again, of how many, and how many were ties."""
     if isinstance(results, Classification) and expected.classes is not None:
         return _classes_again(expected, results)
     if isinstance(results, Detections) and expected.boxes is not None:
-        threshold = contract.decode.confidence if contract.decode else 0.0
         return _boxes_again(expected.boxes, results, threshold)
     if expected.classes is None and expected.boxes is None:
         return 0, 0, 0
     return 0, 1, 0
+
+
+def _threshold(contract: Contract, model: GoldenModel) -> float:
+    """What the app shows of this very file."""
+    binding = model.artifact.binding
+    return 0.0 if contract.task != "detect" else app_policy(contract, binding).confidence
 
 
 def _classes_again(expected: GoldenOutputs, results: Classification) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from phoneproof.core.contract import Contract, Crop, GeometryOp, ImageInput, Pad, Resize
+from phoneproof.core.report import ArtifactReport
 from phoneproof.package.wording import joined, number
 
 _GIVEN_ORDER = {"rgb": "red, green, blue", "bgr": "blue, green, red", "gray": "one gray channel"}
@@ -57,6 +58,17 @@ def results_words(contract: Contract) -> str:
     return (
         f"{text}; overlapping boxes are merged above an IoU of {number(decode.nms.iou)}, "
         f"{across}, at most {decode.nms.max_detections} are kept."
+    )
+
+
+def own_threshold_words(artifact: ArtifactReport, contract: Contract) -> str:
+    """That a file shows at another score what the original shows; "" where it does not."""
+    if artifact.confidence is None or contract.decode is None:
+        return ""
+    own, usual = number(artifact.confidence), number(contract.decode.confidence)
+    return (
+        f"{artifact.id} shows from a score of {own} on what the original shows from {usual} on: "
+        "its binding's decode_override takes the place of the contract's decode."
     )
 
 

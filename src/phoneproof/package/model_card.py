@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phoneproof.core.check import Check
 from phoneproof.core.report import ArtifactReport, Report
-from phoneproof.package.input_words import input_words, results_words
+from phoneproof.package.input_words import input_words, own_threshold_words, results_words
 from phoneproof.package.markdown import bullets, plain, table
 from phoneproof.package.optimization_words import (
     advice_lines,
@@ -55,6 +55,11 @@ def _what(report: Report) -> list[str]:
         f"A model for the task `{capture.contract.task}` ({plain(family)}), read from "
         f"{plain(capture.source_name)} (sha256 `{capture.source_sha256}`). "
         f"{plain(results_words(capture.contract))}",
+        *(
+            plain(words)
+            for artifact in report.artifacts
+            if (words := own_threshold_words(artifact, capture.contract))
+        ),
     ]
 
 

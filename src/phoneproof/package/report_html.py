@@ -20,7 +20,7 @@ from phoneproof.decode.results import Results
 from phoneproof.package import figures, wording
 from phoneproof.package.contact_sheet import Tile
 from phoneproof.package.drawing import draw_predictions
-from phoneproof.package.input_words import input_words
+from phoneproof.package.input_words import input_words, own_threshold_words
 from phoneproof.package.optimization_html import add_optimization_words
 from phoneproof.package.preflight_html import add_preflight_words
 
@@ -82,6 +82,7 @@ def render_report(
             pairs=pairs,
             threshold=threshold,
             input_words=input_words(contract),
+            own_thresholds={one.id: own_threshold_words(one, contract) for one in report.artifacts},
             preflight=report.preflight,
             recorded=report.recorded,
             tiles=tiles,

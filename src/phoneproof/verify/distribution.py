@@ -56,11 +56,11 @@ def compare_scores(
     the decode of mAP, which still hold those that fell below the app's threshold: leaving these
     out would hide the very change that is measured.
     """
-    shown = _match(baseline, candidate)
+    shown = match_detections(baseline, candidate)
     after = np.full(len(shown), np.nan, np.float32)
     after[shown != UNMATCHED] = candidate.scores[shown[shown != UNMATCHED]]
     hidden = np.flatnonzero(shown == UNMATCHED)
-    wider = _match(_subset(baseline, hidden), candidate_metric)
+    wider = match_detections(_subset(baseline, hidden), candidate_metric)
     after[hidden[wider != UNMATCHED]] = candidate_metric.scores[wider[wider != UNMATCHED]]
     found = ~np.isnan(after)
     gone = shown == UNMATCHED
@@ -77,7 +77,10 @@ def compare_scores(
     )
 
 
-def _match(baseline: Detections, candidate: Detections) -> Index:
+def match_detections(baseline: Detections, candidate: Detections) -> Index:
+    """The candidate's detection of the same object (same class, IoU >= .5) for each of the
+    baseline's, one to one, int64 [N]; UNMATCHED where there is none.
+    """
     overlap = iou(baseline.boxes, candidate.boxes)
     # Boxes beside the picture are clipped to no area: they overlap nothing, not even themselves.
     flat = (areas(baseline.boxes) == 0)[:, None] & (areas(candidate.boxes) == 0)[None]
@@ -119,9 +122,18 @@ def score_shift_check(setting: Setting, rows: Sequence[ScoreRow], limits: Limits
 
 
 def lost_share_check(
-    setting: Setting, rows: Sequence[ScoreRow], confidence: float, limits: Limits
+    setting: Setting,
+    rows: Sequence[ScoreRow],
+    confidence: float,
+    limits: Limits,
+    shown_at: float | None = None,
 ) -> Check:
-    """Share of clear detections that the app would no longer show."""
+    """Share of clear detections that the app would no longer show.
+
+    confidence: the contract's threshold. shown_at: the candidate's own; null: the same.
+    """
+    own = shown_at is not None and shown_at != confidence
+    threshold = f"{shown_at:.3g}, this file's own threshold" if own else f"{confidence:.3g}"
     clear, lost = sum(row.clear for row in rows), sum(row.lost for row in rows)
     flicker = sum(row.flicker for row in rows)
     return margin_check(
@@ -133,7 +145,7 @@ def lost_share_check(
         units_per_image=clear / len(rows) if rows else 0.0,
         ties=flicker,
         method=f"detections with a baseline score >= {confidence + LOST_CLEARANCE:.3g} that the "
-        f"app no longer shows at {confidence:.3g}; exact binomial bounds; {flicker} between "
+        f"app no longer shows at {threshold}; exact binomial bounds; {flicker} between "
         "the two also went and are not counted",
         hint="" if clear else "no clear detection on any image: add images that show the objects",
         worst=worst_images(

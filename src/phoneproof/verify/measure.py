@@ -85,6 +85,7 @@ def measure(
     baseline_bytes: int | None = None,
     candidate_bytes: int | None = None,
     outputs_kept: bool = True,
+    shown_at: float | None = None,
 ) -> Measurement:
     """Compare two models image by image; memory grows by small records only.
 
@@ -97,6 +98,7 @@ def measure(
         baseline_bytes, candidate_bytes: file sizes; null leaves size_ratio out.
         outputs_kept: false where a stored baseline holds results alone; then a float step may
             be judged by them.
+        shown_at: the app's threshold with the candidate, where its binding has one of its own.
 
     Raises:
         VerificationFailed: the candidate's outputs have other names or shapes, or a float step
@@ -108,7 +110,7 @@ def measure(
     setting = Setting(dataset=images.ref, runtime=runtime, device=device)
     checks = [
         *role_checks(setting, rows.roles, limits),
-        *_task_checks(setting, rows, images, contract, limits),
+        *_task_checks(setting, rows, images, contract, limits, shown_at),
         *_size_checks(setting, limits, baseline_bytes, candidate_bytes),
     ]
     return Measurement(checks=tuple(checks), scores=_score_pairs(rows))
@@ -287,7 +289,12 @@ def _confidence(contract: Contract) -> float:
 
 
 def _task_checks(
-    setting: Setting, rows: _Rows, images: ImageSet, contract: Contract, limits: Limits
+    setting: Setting,
+    rows: _Rows,
+    images: ImageSet,
+    contract: Contract,
+    limits: Limits,
+    shown_at: float | None,
 ) -> list[Check]:
     if contract.task == "classify":
         return [
@@ -302,7 +309,7 @@ def _task_checks(
             shown_scores_check(setting, rows.agreement, limits),
             *(detection_checks(setting, rows.detections, limits) if complete else ()),
             score_shift_check(setting, rows.scores, limits),
-            lost_share_check(setting, rows.scores, _confidence(contract), limits),
+            lost_share_check(setting, rows.scores, _confidence(contract), limits, shown_at),
         ]
     return []
 

@@ -147,7 +147,11 @@ def _static(climbing: Climb, trunk: Trunk) -> Iterator[None]:
 def _own_threshold(climbing: Climb) -> Iterator[None]:
     """Where the best candidate only loses detections, the threshold that shows them again."""
     best = climbing.best()
-    if best.rung != "threshold" and climbing.bench.threshold_may_help(best):
+    done = any(
+        one.rung == "threshold" and (one.trunk, one.recipe) == (best.trunk, best.recipe)
+        for one in climbing.tried
+    )
+    if not done and climbing.bench.threshold_may_help(best):
         climbing.tried.append(climbing.bench.own_threshold(best))
         yield
 
