@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -9,9 +10,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from phoneproof.core.binding import Binding
 from phoneproof.core.recipe import Static
 from phoneproof.formats.tflite import TfliteGraph
 from phoneproof.optimize.backends.tflite_plan import plan_ops
+from phoneproof.optimize.range_methods import SCORE_FLOOR
 
 _SQUASHING: Final = {"LOGISTIC": torch.sigmoid, "SOFTMAX": lambda x: torch.softmax(x, -1)}
 _MOVING: Final = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS")
@@ -21,10 +24,12 @@ _LEAST_POWER: Final = 1e-12
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """One tensor in which the two networks shall agree. squashed: the operator that turns it into
-    probabilities, whose results shall agree too; "" for others."""
+    probabilities, whose results shall agree too; "" for others. floor: values below count as it.
+    """
 
     tensor: str
     squashed: str = ""
+    floor: float = -math.inf
 
 
 def border(graph: TfliteGraph, recipe: Static) -> tuple[Target, ...]:
@@ -54,6 +59,22 @@ def border(graph: TfliteGraph, recipe: Static) -> tuple[Target, ...]:
     return tuple(
         Target(tensor=graph.tensors[index].name, squashed=squashed)
         for index, squashed in sorted(found.items())
+    )
+
+
+def as_the_app_reads(targets: tuple[Target, ...], binding: Binding) -> tuple[Target, ...]:
+    """The same, where the binding leaves the sigmoid of scores to the app.
+
+    Logits below `SCORE_FLOOR` are background, however far below.
+    """
+    scores = {
+        one.tensor
+        for one in binding.outputs
+        if one.activation == "sigmoid" and one.role in ("scores", "objectness")
+    }
+    return tuple(
+        replace(one, squashed="LOGISTIC", floor=SCORE_FLOOR) if one.tensor in scores else one
+        for one in targets
     )
 
 
@@ -127,7 +148,7 @@ def _views(target: Target) -> tuple[str, ...]:
 
 
 def _view(values: Mapping[str, Tensor], target: Target, squashed: str) -> Tensor:
-    tensor = values[target.tensor]
+    tensor = torch.clamp(values[target.tensor], min=target.floor)
     return _SQUASHING[squashed](tensor) if squashed else tensor
 
 

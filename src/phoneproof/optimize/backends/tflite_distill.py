@@ -8,7 +8,7 @@ from phoneproof.core.events import Progress
 from phoneproof.core.recipe import Static
 from phoneproof.formats.tflite import TfliteGraph
 from phoneproof.optimize.backends.learned_grids import LearnedGrids
-from phoneproof.optimize.backends.learned_targets import border, cut
+from phoneproof.optimize.backends.learned_targets import as_the_app_reads, border, cut
 from phoneproof.optimize.backends.learning import Learner, deterministic
 from phoneproof.optimize.backends.repaired_file import (
     pictures,
@@ -38,7 +38,7 @@ class TfliteDistill:
         """
         graph = read_float32(request)
         bounds = start_bounds(request, graph)
-        targets = border(graph, request.recipe)
+        targets = as_the_app_reads(border(graph, request.recipe), request.binding)
         part = cut(graph, targets)
         plan = plan_ops(part, _within(part, request.recipe))
         network = TfliteModule(part)

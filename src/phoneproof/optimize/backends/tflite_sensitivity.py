@@ -103,7 +103,14 @@ class _Part:
         return f"{self.item.tensor}[{begin}:{end}]"
 
     def of(self, outputs: Mapping[str, Tensor]) -> Tensor:
-        whole = outputs[self.item.tensor]
+        """The values as the app reads them: behind the sigmoid that the binding leaves to it.
+
+        Before it, the background of a head (logits of -20) would count for more than results.
+        """
+        raw = self._sliced(outputs[self.item.tensor])
+        return torch.sigmoid(raw) if self.item.activation == "sigmoid" else raw
+
+    def _sliced(self, whole: Tensor) -> Tensor:
         axis = next((i for i, one in enumerate(self.item.axes) if one in _SLICED), None)
         if self.item.slice is None or axis is None:
             return whole
