@@ -70,6 +70,18 @@ class Split(msgspec.Struct, frozen=True, kw_only=True, tag="split"):
     layout: Layout = "NCHW"
 
 
+class Prune(msgspec.Struct, frozen=True, kw_only=True, tag="prune", forbid_unknown_fields=True):
+    """Fewer channels. share: how much of it is left (0..1).
+
+    of: multiply-accumulates of one image, or numbers in the weights. seconds: how long the rest
+    may learn from the original; 0 leaves the weights as they are.
+    """
+
+    of: Literal["macs", "size"] = "macs"
+    share: float
+    seconds: float
+
+
 Recipe = Float16 | Dynamic | WeightOnly | Static | Split
 
 

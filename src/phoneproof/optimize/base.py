@@ -11,7 +11,7 @@ from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
 from phoneproof.core.events import Progress
-from phoneproof.core.recipe import Float16, Recipe, Split, Static
+from phoneproof.core.recipe import Float16, Prune, Recipe, Split, Static
 from phoneproof.core.registry import Entry, Registry
 
 
@@ -82,6 +82,33 @@ class Repairer(Protocol):
         ...
 
 
+class PruneRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A hub program that shall lose channels.
+
+    images: unlabelled, to weigh the channels by and to learn from. output: the file to write.
+    """
+
+    hub: Path
+    contract: Contract
+    binding: Binding
+    recipe: Prune
+    images: tuple[Path, ...]
+    output: Path
+
+
+class Pruner(Protocol):
+    """hub -> hub with fewer channels, the same inputs and outputs. Proposes, never judges."""
+
+    def prune(self, request: PruneRequest, progress: Progress) -> WrittenModel:
+        """Write the smaller hub.
+
+        Raises:
+            InvalidInput: not a hub file, or an image that cannot be read.
+            OptimizationFailed: nothing that may go, or a target that cannot be reached.
+        """
+        ...
+
+
 OPTIMIZERS: Registry[Optimizer] = Registry(
     "optimizer",
     {
@@ -131,6 +158,18 @@ REPAIRERS: Registry[Repairer] = Registry(
             target="phoneproof.optimize.backends.tflite_distill:TfliteDistill",
             summary="ranges, weights and biases learned from the float network",
             extra="android",
+        ),
+    },
+)
+
+
+PRUNERS: Registry[Pruner] = Registry(
+    "pruner",
+    {
+        "hub-prune": Entry(
+            target="phoneproof.optimize.backends.hub_prune:HubPrune",
+            summary="hub -> hub with fewer channels, taught by the original",
+            extra="torch",
         ),
     },
 )
