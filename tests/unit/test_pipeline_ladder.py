@@ -273,6 +273,27 @@ def test_a_spent_budget_leaves_the_cheap_rungs(monkeypatch: pytest.MonkeyPatch) 
     found, bench = run(monkeypatch, lambda rung, *_: 0.0 if rung == "float16" else 0.5, budget=0.0)
     assert found.accepted
     assert rungs(bench) == ["int8", "weight-only", "float16"]
+    (untried,) = [one for one in found.attempts if one.broke]
+    assert untried.what == "ranges, split heads, float tail, wide layers, learned"
+    assert "not tried, the budget of 0 s" in untried.broke
+
+
+def test_too_little_time_to_learn_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = run(monkeypatch, lambda *_: 0.5, budget=ladder.LEAST_LEARNING)
+    assert [one.what for one in found.attempts if one.broke] == ["learned"]
+
+
+def test_of_several_accepted_files_the_best_is_reported_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    losses = {"percentile_99_999": 0.006, "mse": 0.001, "percentile_99_99": 0.004}
+
+    def drops(rung: Rung, what: str, recipe: Recipe) -> float:
+        return losses.get(recipe.ranges, 0.5) if isinstance(recipe, Static) else 0.5
+
+    found, _ = run(monkeypatch, drops)
+    assert found.attempts[-1].what == "mse ranges"
+    assert [one.accepted for one in found.attempts] == [False, True, True, True]
 
 
 def test_other_integer_precisions_have_short_ladders(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,11 +187,11 @@ def _held(read: ReadBack) -> str:
 
 def found_words(artifact: ArtifactReport) -> str:
     """How many tries it took, and what won."""
-    count = len(artifact.attempts)
+    count = sum(not attempt.broke.startswith("not tried") for attempt in artifact.attempts)
     seconds = sum(attempt.seconds for attempt in artifact.attempts)
     tries = "one try" if count == 1 else f"{count} tries"
     took = f" in {duration(seconds)}" if seconds else ""
-    winner = next((a for a in artifact.attempts if a.accepted), None)
+    winner = next((a for a in reversed(artifact.attempts) if a.accepted), None)
     if winner is None and artifact.accepted:
         return f"Measured and refused before this one: {tries}{took}."
     if winner is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from phoneproof.core.capture import Hazard
+from phoneproof.core.contract import Decode
 from phoneproof.core.optimization import CalibrationReport, ParetoPoint, Recommendation
 from phoneproof.core.report import ArtifactReport
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
@@ -71,6 +72,20 @@ def calibration_notes(judged: tuple[JudgedArtifact, ...]) -> tuple[Hazard, ...]:
     """What to know of the calibration images: too few of them, or some left out."""
     folder = _calibration(judged)
     return () if folder is None else calibration_hazards(folder)
+
+
+def threshold_notes(judged: tuple[JudgedArtifact, ...], usual: Decode | None) -> tuple[Hazard, ...]:
+    """Files that show at another score what the original shows: an app must know."""
+    found = [(one.made.artifact.id, one.made.artifact.binding.own_confidence) for one in judged]
+    return tuple(
+        Hazard(
+            name="a threshold of its own",
+            found=f"{name} shows what the original shows at {usual.confidence:g} from {own:g} on",
+            next_step="let the app take the binding's decode_override before the contract's decode",
+        )
+        for name, own in found
+        if own is not None and usual is not None
+    )
 
 
 def _calibration(judged: tuple[JudgedArtifact, ...]) -> Path | None:

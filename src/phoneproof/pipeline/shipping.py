@@ -17,7 +17,13 @@ from phoneproof.core.search import ContractSearch
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
 from phoneproof.pipeline.cache import storage_errors
 from phoneproof.pipeline.chain_report import chain_report
-from phoneproof.pipeline.examine import Examined, calibration_notes, calibration_report, chosen
+from phoneproof.pipeline.examine import (
+    Examined,
+    calibration_notes,
+    calibration_report,
+    chosen,
+    threshold_notes,
+)
 from phoneproof.pipeline.gate import GateResult
 from phoneproof.pipeline.pack_step import PackStep
 from phoneproof.pipeline.preflight import NO_PREFLIGHT, PreflightResult, with_preflight
@@ -114,7 +120,12 @@ def compose_report(
         recommended=recommended,
         datasets=(_dataset_report(request),),
         tools=tool_versions(_REPORT_TOOLS),
-        hazards=(*request.inspection.hazards, *request.hazards, *calibration_notes(judged)),
+        hazards=(
+            *request.inspection.hazards,
+            *request.hazards,
+            *calibration_notes(judged),
+            *threshold_notes(judged, request.contract.decode),
+        ),
         seconds=round(seconds, 1),
         peak_rss_bytes=peak_rss_bytes,
     )

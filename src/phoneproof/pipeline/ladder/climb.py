@@ -87,6 +87,14 @@ class Climb:
         attempt = Attempt(what=rung, bytes=0, failed=(), rung=rung, broke=words)
         self.tried.append(Tried(rung=rung, trunk=trunk, recipe=WeightOnly(), attempt=attempt))
 
+    def skip(self, trunk: Trunk, rungs: tuple[Rung, ...]) -> None:
+        """Record rungs that there was no time for."""
+        if not rungs:
+            return
+        why = f"not tried, the budget of {self.budget:g} s does not reach"
+        attempt = Attempt(what=", ".join(rungs), bytes=0, failed=(), rung=rungs[0], broke=why)
+        self.tried.append(Tried(rung=rungs[0], trunk=trunk, recipe=WeightOnly(), attempt=attempt))
+
 
 def climb(chain: ArtifactChain, wanted: ArtifactRequest, parent: MadeArtifact) -> JudgedArtifact:
     """The smallest file of `wanted` that is accepted; else the closest one, refused.
@@ -104,11 +112,28 @@ def climb(chain: ArtifactChain, wanted: ArtifactRequest, parent: MadeArtifact) -
     trunk = Trunk(made=parent)
     rungs = _static if wanted.precision == "static_wi8_ai8" else _weights
     for _ in rungs(climbing, trunk):
-        if climbing.accepted or climbing.left <= 0 or not wanted.repair:
+        if climbing.accepted or not wanted.repair:
+            break
+        if climbing.left <= 0:
+            climbing.skip(trunk, _not_tried(climbing))
             break
     if not climbing.tried or (wanted.repair and not climbing.accepted):
         _larger_files(climbing, trunk)
     return _judged_once(climbing)
+
+
+def _not_tried(climbing: Climb) -> tuple[Rung, ...]:
+    """The costly rungs of full int8 that come after those that were tried."""
+    bench = climbing.bench
+    if bench.wanted.precision != "static_wi8_ai8":
+        return ()
+    found: list[Rung] = ["ranges"]
+    found += ["split heads"] if bench.chain.request.contract.task == "detect" else []
+    found += ["float tail"]
+    found += ["wide layers", "learned"] if bench.wanted.format == "tflite" else []
+    tried = {one.rung for one in climbing.tried}
+    last = max((place for place, rung in enumerate(found) if rung in tried), default=-1)
+    return tuple(rung for rung in found[last + 1 :] if rung not in tried)
 
 
 def _weights(climbing: Climb, trunk: Trunk) -> Iterator[None]:
@@ -189,6 +214,7 @@ def _learn(climbing: Climb, trunk: Trunk, recipe: Static) -> Trunk | None:
     """The trunk after distillation, where there is time for it."""
     seconds = climbing.left * LEARNING_SHARE
     if seconds < LEAST_LEARNING:
+        climbing.skip(trunk, ("learned",))
         return None
     try:
         return climbing.bench.repaired(trunk, "tflite-distill", recipe, seconds)
@@ -237,9 +263,11 @@ def _judged_once(climbing: Climb) -> JudgedArtifact:
     confirmation = climbing.bench.splits.confirmation
     if winner.accepted and confirmation.items:
         judged = climbing.bench.judge(judged.made, confirmation)
+    # What is reported comes last where it was accepted: several of one rung may be.
+    in_order = sorted(climbing.tried, key=lambda one: one.accepted and one is winner)
     return replace(
         judged,
-        attempts=tuple(one.attempt for one in climbing.tried),
+        attempts=tuple(one.attempt for one in in_order),
         sensitivity=climbing.damage,
         calibration=climbing.calibration,
     )
