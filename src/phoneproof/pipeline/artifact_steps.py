@@ -114,7 +114,14 @@ class OptimizeStep:
     binding: Binding
     ranges: Path | None = None
 
-    tools = ("ai-edge-quantizer", "ai-edge-litert", "onnx", "onnxruntime", "numpy")
+    tools = (
+        "ai-edge-quantizer",
+        "ai-edge-litert",
+        "onnx",
+        "onnxruntime",
+        "torch",
+        "numpy",
+    )
 
     @property
     def name(self) -> str:

@@ -35,7 +35,7 @@ class SensitivityStep:
     method: RangeMethod
     images: ImageSet
 
-    tools = ("torch", "ai-edge-quantizer", "numpy")
+    tools = ("torch", "ai-edge-quantizer", "opencv-python-headless", "pillow", "numpy")
 
     @property
     def name(self) -> str:
