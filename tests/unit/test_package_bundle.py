@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -379,3 +380,17 @@ def test_what_is_no_bundle_is_named_as_it_was_typed(
         with pytest.raises(InvalidInput) as caught:
             read_bundle(Path(name))
         assert caught.value.failed == expected
+
+
+@pytest.mark.parametrize("field", ["id", "path"])
+def test_two_artifacts_of_one_name_are_refused_before_anything_is_written(
+    tmp_path: Path, contents: BundleContents, field: str
+) -> None:
+    (first, source), *others = contents.artifacts
+    same = {field: getattr(others[0][0], field)}
+    doubled = replace(
+        contents, artifacts=((msgspec.structs.replace(first, **same), source), *others)
+    )
+    with pytest.raises(RuntimeError, match="two artifacts of one bundle"):
+        write_bundle(tmp_path / "dist" / NAME, doubled)
+    assert not (tmp_path / "dist").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -66,7 +67,10 @@ def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
         VerificationFailed: an artifact on disk is not the one that was checked.
         StorageError: the disk is full or the folder cannot be written, or `destination` is a
             folder that is not a bundle (it is not touched).
+        RuntimeError: two artifacts have one id or one path (a bug of the caller): the later file
+            would silently replace the earlier.
     """
+    _require_distinct(contents.artifacts)
     fresh = destination.with_name(f".{destination.name}.new")
     try:
         _restore_interrupted(destination)
@@ -82,6 +86,14 @@ def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
     finally:
         _remove(fresh)
     return manifest
+
+
+def _require_distinct(artifacts: tuple[tuple[Artifact, Path], ...]) -> None:
+    ids = Counter(artifact.id for artifact, _ in artifacts)
+    paths = Counter(artifact.path for artifact, _ in artifacts)
+    twice = [name for name, count in (*ids.items(), *paths.items()) if count > 1]
+    if twice:
+        raise RuntimeError(f"two artifacts of one bundle are both called {', '.join(twice)}")
 
 
 def require_destination(destination: Path) -> None:
