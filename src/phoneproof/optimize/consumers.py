@@ -45,17 +45,29 @@ def file_consumers(path: Path, kind: Format, binding: Binding) -> dict[str, Cons
         if any(one.activation != "sigmoid" for one in parts):
             continue
         is_score = all(one.role in _SCORES for one in parts)
-        for same in _moved(name, nodes):
+        for same in moved(name, nodes, outputs):
             found[same] = "score" if is_score else "sigmoid"
     return found
 
 
-def _moved(name: str, nodes: list[Node]) -> Iterator[str]:
-    """A tensor, and those before it that hold the same values in another order."""
+def moved(name: str, nodes: Iterable[Node], outputs: Iterable[str]) -> Iterator[str]:
+    """An output, and the tensors before it that hold the same values in another order.
+
+    Only those that serve nothing else: a range that suits scores would cut off what another
+    reader needs. An output that the graph itself reads too is left out with all before it.
+
+    Args:
+        name: the output. outputs: of the file, all of them.
+    """
+    nodes = tuple(nodes)
     makers = {output: node for node in nodes for output in node.outputs}
+    if any(name in node.inputs for node in nodes):
+        return
     yield name
     while name in makers and makers[name].op in _MOVES:
-        name = makers[name].inputs[0]
+        mover, name = makers[name], makers[name].inputs[0]
+        if name in outputs or any(name in node.inputs for node in nodes if node is not mover):
+            return
         yield name
 
 
