@@ -104,6 +104,7 @@ def _filled(empty: Row, floats: Floats, made: list[Candidate], found: Measured) 
         macs_above_int8=max((one for one in above if one is not None), default=None),
         seconds=max(one.seconds for one in made),
         peak_bytes=max(one.peak_bytes for one in made),
+        shipped=all(one.shipped for one in made),
         note="; ".join(
             f"half {half.name}: {one.note}"
             for half, one in zip(floats.halves, made, strict=True)

@@ -43,6 +43,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 class Candidate:
     """A quantized file of one half. macs_above_int8: share of its multiply-accumulates that are
     wider than int8 (null: nobody can tell). note: what its maker says of it, where it matters.
+    shipped: false where its own build refused it.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Candidate:
     peak_bytes: int
     macs_above_int8: float | None
     note: str = ""
+    shipped: bool = True
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

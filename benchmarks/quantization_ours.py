@@ -77,7 +77,8 @@ def _outcome(folder: Path, seconds: float) -> Candidate | Refusal:
         seconds=seconds,
         peak_bytes=report.peak_rss_bytes,
         macs_above_int8=_above_int8(said),
-        note="" if report.accepted else f"not shipped, {_tried(report)}",
+        note="" if report.accepted else _tried(report),
+        shipped=report.accepted,
     )
 
 

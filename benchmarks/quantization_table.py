@@ -50,8 +50,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     broke: why there is no figure. gate, refused_by: whether phoneproof's default limits for
     quantized files accept it, and the checks that failed. bytes, seconds, peak_bytes,
-    macs_above_int8: of the half that is worse. note: what the quantizer itself said. commit: of
-    the code that measured.
+    macs_above_int8: of the half that is worse. note: what the quantizer itself said. shipped:
+    false where its own build refused a half; the figures pool what was measured all the same.
+    commit: of the code that measured.
     """
 
     case: str
@@ -70,6 +71,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     peak_bytes: int | None = None
     note: str = ""
+    shipped: bool = True
     commit: str = ""
 
     def figure(self, name: str) -> Figure | None:
@@ -148,11 +150,16 @@ def _cells(row: Row, names: Sequence[str]) -> list[str]:
     cells.append("" if row.bytes_ratio is None else f"{row.bytes_ratio:.1%}")
     cells.append("" if row.seconds is None else f"{row.seconds:.0f}")
     cells.append("" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.0f}")
-    refused = ", ".join(_WORDS.get(name, name) for name in dict.fromkeys(row.refused_by))
-    why = refused or "undecided"
-    verdict = "-" if row.size_only else "yes" if row.gate else f"no: {why}"
-    cells.append(f"{verdict} ({row.note})" if row.note else verdict)
+    cells.append(f"{_verdict(row)} ({row.note})" if row.note else _verdict(row))
     return cells
+
+
+def _verdict(row: Row) -> str:
+    """What the pooled figures say; but what its own build did not ship nobody has."""
+    if not row.shipped:
+        return "no (not shipped)"
+    refused = ", ".join(_WORDS.get(name, name) for name in dict.fromkeys(row.refused_by))
+    return "-" if row.size_only else "yes" if row.gate else f"no: {refused or 'undecided'}"
 
 
 def _shown(figure: Figure | None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.quantization_cases import CASES
 from benchmarks.quantization_figures import Figure, pooled
@@ -110,6 +111,17 @@ def test_a_quantizer_that_broke_costs_its_row_and_says_why() -> None:
     whole = next(line for line in page.splitlines() if "1.00" in line)
     assert broken.count("|") == whole.count("|")
     assert "0 of 1" in page
+
+
+def test_a_row_of_which_a_half_was_not_shipped_is_never_accepted() -> None:
+    good = replace(row(FIRST, "ours", 0.0), gate=True)
+    refused = replace(good, shipped=False, note="half A: top1_drop 0.02 of 148")
+    assert tables([good]).splitlines()[4].endswith("| yes |")
+    assert (
+        tables([refused])
+        .splitlines()[4]
+        .endswith("| no (not shipped) (half A: top1_drop 0.02 of 148) |")
+    )
 
 
 def test_keeping_a_row_leaves_the_rest_of_the_page_and_the_other_rows(tmp_path: Path) -> None:
