@@ -12,22 +12,23 @@ import pytest
 
 from phoneproof.core.artifact import Artifact, Lineage
 from phoneproof.core.binding import Binding, InputBinding
-from phoneproof.core.check import Check
+from phoneproof.core.check import Check, CheckName
 from phoneproof.core.dataset import ImageItem, ImageSet
-from phoneproof.core.errors import OptimizationFailed
+from phoneproof.core.errors import OptimizationFailed, Unsupported
 from phoneproof.core.optimization import LayerDamage
-from phoneproof.core.recipe import Float16, Recipe, Static, WeightOnly
+from phoneproof.core.recipe import Float16, Io, Recipe, Static, WeightOnly
 from phoneproof.core.report import Attempt
 from phoneproof.data.split import Splits
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
 from phoneproof.pipeline.judge_steps import Measured
 from phoneproof.pipeline.ladder import climb as ladder
-from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk
+from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk, excess
 from phoneproof.pipeline.ladder.wide import Layer, wide_layers
 from phoneproof.pipeline.request import ArtifactRequest
 
 ITEM = ImageItem(name="a.png", path=Path("a.png"), sha256="a")
+CALIBRATION = ImageSet(split="calibration", items=())
 SELECTION = ImageSet(split="selection", items=(ITEM,))
 LAYERS = tuple(
     Layer(name=f"conv_{at}", readers=(f"conv_{at + 1}",) if at < 9 else (), macs=share)
@@ -142,12 +143,16 @@ def run(
     repair: bool = True,
     budget: float = 600.0,
     confirmation: tuple[ImageItem, ...] = (),
+    io: Io | None = None,
+    teaches_itself: bool = False,
     **options: Any,
 ) -> tuple[JudgedArtifact, Bench]:
     splits = Splits(
-        calibration=SELECTION,
+        calibration=SELECTION if teaches_itself else CALIBRATION,
         selection=SELECTION,
-        confirmation=ImageSet(split="confirmation", items=confirmation),
+        confirmation=ImageSet(split="confirmation", items=confirmation)
+        if confirmation
+        else SELECTION,
     )
 
     class Future:
@@ -162,7 +167,7 @@ def run(
         workshop=SimpleNamespace(call=Future),
     )
     wanted = ArtifactRequest(
-        format="tflite", precision=cast(Any, precision), layout="NHWC", repair=repair
+        format="tflite", precision=cast(Any, precision), layout="NHWC", repair=repair, io=io or Io()
     )
     bench = Bench(drops=drops, chain=chain, wanted=wanted, splits=splits, **options)
     monkeypatch.setattr(ladder, "Workbench", lambda **_: bench)
@@ -187,6 +192,8 @@ def test_every_rung_in_order_when_nothing_helps(monkeypatch: pytest.MonkeyPatch)
         "ranges",
         "split heads",
         "wide layers",
+        "equalised",
+        "bias",
         "learned",
         "weight-only",
         "float16",
@@ -274,13 +281,45 @@ def test_a_spent_budget_leaves_the_cheap_rungs(monkeypatch: pytest.MonkeyPatch) 
     assert found.accepted
     assert rungs(bench) == ["int8", "weight-only", "float16"]
     (untried,) = [one for one in found.attempts if one.broke]
-    assert untried.what == "ranges, split heads, float tail, wide layers, learned"
+    assert untried.what == "ranges, split heads, float tail, wide layers, equalised, bias, learned"
     assert "not tried, the budget of 0 s" in untried.broke
 
 
 def test_too_little_time_to_learn_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = run(monkeypatch, lambda *_: 0.5, budget=ladder.LEAST_LEARNING)
+    monkeypatch.setattr(ladder, "_REPAIRS", (("learned", "tflite-distill", 2.0),))
+    found, _ = run(monkeypatch, lambda *_: 0.5)
     assert [one.what for one in found.attempts if one.broke] == ["learned"]
+
+
+def test_images_that_judge_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, bench = run(monkeypatch, lambda *_: 0.5, teaches_itself=True)
+    assert "learned" not in rungs(bench)
+    assert any("teach and judge" in one.broke for one in found.attempts)
+
+
+def test_an_integer_input_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, bench = run(monkeypatch, lambda *_: 0.5, io=Io(input="int8"))
+    assert not {"weight-only", "float16"} & set(rungs(bench))
+    assert "float32 inputs" in found.attempts[-1].broke
+
+
+def test_an_analysis_that_breaks_does_not_end_the_climb(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Bench, trunk: Trunk, method: str) -> tuple[LayerDamage, ...]:
+        raise Unsupported("an operator that nobody simulates")
+
+    monkeypatch.setattr(Bench, "damage", broken)
+    found, bench = run(monkeypatch, lambda rung, *_: 0.0 if rung == "float16" else 0.5)
+    assert found.accepted
+    assert any("nobody simulates" in one.broke for one in found.attempts)
+
+
+def test_a_gain_is_no_loss() -> None:
+    def check(name: CheckName, value: float) -> Check:
+        return Check(name=name, kind="margin", value=value, limit=0.01, n=9, verdict="pass")
+
+    assert excess((check("top1_drop", -0.03),)) == 0
+    assert excess((check("top1_drop", 0.015),)) == pytest.approx(1.5)
+    assert excess((check("score_shift", -0.03),)) == pytest.approx(3.0)
 
 
 def test_of_several_accepted_files_the_best_is_reported_last(
@@ -293,7 +332,7 @@ def test_of_several_accepted_files_the_best_is_reported_last(
 
     found, _ = run(monkeypatch, drops)
     assert found.attempts[-1].what == "mse ranges"
-    assert [one.accepted for one in found.attempts] == [False, True, True, True]
+    assert [one.accepted for one in found.attempts] == [False, True, True, False, True]
 
 
 def test_other_integer_precisions_have_short_ladders(monkeypatch: pytest.MonkeyPatch) -> None:

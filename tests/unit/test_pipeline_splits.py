@@ -23,10 +23,10 @@ def images(count: int) -> ImageSet:
 
 
 def test_many_images_are_calibrated_selected_and_confirmed_apart() -> None:
-    left, splits = divided(images(1200), None)
+    left, splits = divided(images(2000), None)
     parts = [splits.calibration.items, splits.selection.items, splits.confirmation.items]
-    assert len(left.items) == 1200
-    assert sum(map(len, parts)) == len({item.sha256 for part in parts for item in part}) == 1200
+    assert len(left.items) == 2000
+    assert sum(map(len, parts)) == len({item.sha256 for part in parts for item in part}) == 2000
     assert all(len(part) > 200 for part in parts)
     assert split_hazards(splits) == ()
 
@@ -39,7 +39,7 @@ def test_selection_is_capped() -> None:
 
 def test_few_images_select_and_show_alike_and_say_so() -> None:
     _, splits = divided(images(128), None)
-    assert not splits.confirmation.items
+    assert splits.confirmation.ref == splits.selection.ref
     assert len(splits.calibration.items) + len(splits.selection.items) == 128
     (said,) = split_hazards(splits)
     assert "selected on these images" in said.name
@@ -69,7 +69,21 @@ def test_a_folder_of_its_own_never_evaluates(tmp_path: Path) -> None:
     assert len(splits.calibration.items) == 4
     assert shared not in left.items
     assert left.skipped[0][0] == "same.png"
-    assert len(splits.selection.items) + len(splits.confirmation.items) == 300
+    assert len(splits.selection.items) == len(splits.confirmation.items) == 300
+
+
+def test_all_that_does_not_calibrate_is_shown_where_there_is_too_little_to_confirm() -> None:
+    _, splits = divided(images(1200), None)
+    assert len(splits.selection.items) == MOST_TO_SELECT
+    assert len(splits.confirmation.items) + len(splits.calibration.items) == 1200
+    assert splits.confirmation.split == "selection"
+    assert split_hazards(splits)
+
+
+def test_without_ranges_no_image_calibrates() -> None:
+    _, splits = divided(images(128), None, calibrates=False)
+    assert not splits.calibration.items
+    assert len(splits.confirmation.items) == 128
 
 
 def test_only_calibration_images_are_refused(tmp_path: Path) -> None:

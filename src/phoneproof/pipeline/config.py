@@ -271,7 +271,7 @@ def _target_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
             yield Fault(place=f"{place}.precisions", what=what)
     if any(precision_of(one) in makeable for one in target.precisions or ()):
         yield from _unmade_faults(name, target)
-    yield from _option_faults(place, target)
+    yield from _option_faults(name, target)
 
 
 def _unmade_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
@@ -283,10 +283,11 @@ def _unmade_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
             yield Fault(place=f"targets.{name}.precisions", what=what)
 
 
-def _option_faults(place: str, target: TargetConfig) -> Iterator[Fault]:
+def _option_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
+    place = f"targets.{name}"
     if target.precisions == ():
         yield Fault(place=f"{place}.precisions", what="empty")
-    if io_of(target) != Io() and not _has_integer_border(target):
+    if io_of(target) != Io() and not _has_integer_border(name, target):
         what = "only TFLite files of precision int8 have other inputs and outputs than float32"
         yield Fault(place=f"{place}.io", what=what)
     if target.batch != (1,):
@@ -304,10 +305,9 @@ def io_of(target: TargetConfig) -> Io:
     return target.io if isinstance(target.io, Io) else Io(input=target.io, output=target.io)
 
 
-def _has_integer_border(target: TargetConfig) -> bool:
-    return "static_wi8_ai8" in map(precision_of, target.precisions or ()) and (
-        target.formats is None or "tflite" in target.formats
-    )
+def _has_integer_border(name: TargetName, target: TargetConfig) -> bool:
+    wanted = map(precision_of, target.precisions or ())
+    return "static_wi8_ai8" in wanted and "tflite" in target_formats(name, target)
 
 
 def _missing(path: Path, place: str) -> Iterator[Fault]:

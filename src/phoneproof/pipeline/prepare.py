@@ -121,7 +121,8 @@ def prepare(
     artifacts = artifact_requests(config, targets)
     splits = None
     if any(is_quantized(one.precision) for one in artifacts):
-        images, splits = divided(images, config.data.calibration)
+        calibrates = any(one.precision == "static_wi8_ai8" for one in artifacts)
+        images, splits = divided(images, config.data.calibration, calibrates=calibrates)
     size = contract.image.size
     return BuildRequest(
         source=source,
@@ -188,6 +189,7 @@ def artifact_requests(config: Config, only: tuple[TargetName, ...]) -> tuple[Art
         for request in _requests_of(name, target):
             first = settled.setdefault((request.route, request.format), (name, request))
             _require_same_form(first, (name, request))
+            _require_same_promise(found.get((request.route, request.id)), name, request)
             found[request.route, request.id] = request
     return _ordered(tuple(found.values()))
 
@@ -259,6 +261,23 @@ def _require_same_form(
             found=f"{one}: {a.layout}, opset {a.opset}; {two}: {b.layout}, opset {b.opset}",
             next_step="give both targets the same layout and opset",
         )
+
+
+def _require_same_promise(
+    one: ArtifactRequest | None, name: TargetName, other: ArtifactRequest
+) -> None:
+    """The same artifact of two targets is one file."""
+    if one is not None and (one.io, one.repair) != (other.io, other.repair):
+        raise ConfigError(
+            f"two targets want different files of {other.id}",
+            found=f"targets.{name} asks for {_promise(other)}, another target for {_promise(one)}",
+            next_step="give both targets the same io and repair",
+        )
+
+
+def _promise(request: ArtifactRequest) -> str:
+    io = request.io
+    return f"input {io.input}, output {io.output}, repair {str(request.repair).lower()}"
 
 
 def golden_pictures(config: Config) -> tuple[Path, ...]:

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from phoneproof.core.capture import Hazard
-from phoneproof.core.dataset import ImageSet
+from phoneproof.core.dataset import ImageItem, ImageSet
 from phoneproof.core.errors import InvalidInput
 from phoneproof.data.split import Fractions, Splits, split_by_hash, without
 
 LEAST_TO_CONFIRM: Final = 1000
-"""Fewer images are not divided into selection and confirmation. Where int8 changes one answer of
-twenty-five, as many for the better as for the worse, the drop of top-1 on 300 images is known to
-1.2 points, so that one build of five would be refused by chance; on 1000 to .6. Everything then is
-measured on all images, and called selected on these images."""
+"""A smaller confirmation split refuses by chance. Where int8 changes one answer of twenty-five, as
+many for the better as for the worse, the drop of top-1 on 300 images is known to 1.2 points, on
+1000 to .6. Without that many, everything but the calibration images selects and shows."""
 
 LEAST_TO_DIVIDE: Final = 40
 """Fewer images calibrate and select alike: a quarter of them would calibrate nothing."""
@@ -22,20 +21,29 @@ LEAST_TO_DIVIDE: Final = 40
 MOST_TO_SELECT: Final = 512
 """Each try runs on the selection images; more of them cost minutes and change no choice."""
 
-_WITHOUT_FOLDER: Final = Fractions(calibration=0.25, selection=0.3, confirmation=0.45)
-_FEW: Final = Fractions(calibration=0.25, selection=0.75, confirmation=0.0)
-_HALVES: Final = Fractions(calibration=0.0, selection=0.4, confirmation=0.6)
+_ENOUGH: Final = 1700
+"""Of which 60 % confirm."""
+
+_WITHOUT_FOLDER: Final = Fractions(calibration=0.2, selection=0.2, confirmation=0.6)
+_WITH_FOLDER: Final = Fractions(calibration=0.0, selection=0.3, confirmation=0.7)
+_CALIBRATES: Final = Fractions(calibration=0.25, selection=0.75, confirmation=0.0)
 
 
-def divided(images: ImageSet, calibration: Path | None) -> tuple[ImageSet, Splits]:
+def divided(
+    images: ImageSet, calibration: Path | None, *, calibrates: bool = True
+) -> tuple[ImageSet, Splits]:
     """The evaluation images (less those that calibrate), and the splits.
 
     Args:
         calibration: a folder of pictures of its own, or null.
+        calibrates: whether ranges are needed at all; else no image is spent on them.
 
     Raises:
         InvalidInput: no such folder, no picture in it, or no image is left to evaluate on.
     """
+    if not calibrates:
+        nothing = ImageSet(split="calibration", items=())
+        return images, _judging(images, nothing)
     if calibration is None:
         return images, _from_evaluation(images)
     own = _load(calibration)
@@ -46,46 +54,55 @@ def divided(images: ImageSet, calibration: Path | None) -> tuple[ImageSet, Split
             found=f"{len(images.items)} of {len(images.items)} in {calibration.name}",
             next_step="calibrate on other images than those that are evaluated on",
         )
-    return left, _capped(_with_own(left, own))
+    return left, _judging(left, own)
 
 
 def split_hazards(splits: Splits | None) -> tuple[Hazard, ...]:
     """What to know of figures that were selected on the images they are shown for."""
-    if splits is None or splits.confirmation.items:
+    if splits is None or splits.confirmation.split == "confirmation":
         return ()
     calibrates = " and calibrated" if splits.calibration is splits.selection else ""
     return (
         Hazard(
             name="selected on these images",
-            found=f"{len(splits.selection.items)} images: the int8 files are chosen{calibrates} "
+            found=f"{len(splits.confirmation.items)} images: the int8 files are chosen{calibrates} "
             "on the images that their figures are shown for, which flatters them a little",
-            next_step=f"give {LEAST_TO_CONFIRM} evaluation images or more, and [data] calibration",
+            next_step=f"about {_ENOUGH} evaluation images are confirmed on images of their own",
             severity="note",
         ),
     )
 
 
 def _from_evaluation(images: ImageSet) -> Splits:
-    if len(images.items) < LEAST_TO_DIVIDE:
-        nothing = ImageSet(split="confirmation", items=())
-        return Splits(calibration=images, selection=images, confirmation=nothing)
-    few = len(images.items) < LEAST_TO_CONFIRM
-    return _capped(split_by_hash(images.items, _FEW if few else _WITHOUT_FOLDER))
+    count = len(images.items)
+    if count < LEAST_TO_DIVIDE:
+        return Splits(calibration=images, selection=images, confirmation=images)
+    parts = split_by_hash(images.items, _WITHOUT_FOLDER)
+    if len(parts.confirmation.items) < LEAST_TO_CONFIRM:
+        parts = split_by_hash(images.items, _CALIBRATES)
+        return _same(parts.selection.items, parts.calibration)
+    return _capped(parts)
 
 
-def _with_own(left: ImageSet, own: ImageSet) -> Splits:
-    if len(left.items) < LEAST_TO_CONFIRM:
-        selection = ImageSet(split="selection", items=left.items)
-        confirmation = ImageSet(split="confirmation", items=())
-    else:
-        halves = split_by_hash(left.items, _HALVES)
-        selection, confirmation = halves.selection, halves.confirmation
-    return Splits(calibration=own, selection=selection, confirmation=confirmation)
+def _judging(images: ImageSet, calibration: ImageSet) -> Splits:
+    """All images judge, and another set calibrates."""
+    parts = split_by_hash(images.items, _WITH_FOLDER)
+    if len(parts.confirmation.items) < LEAST_TO_CONFIRM:
+        return _same(images.items, calibration)
+    return _capped(
+        Splits(calibration=calibration, selection=parts.selection, confirmation=parts.confirmation)
+    )
+
+
+def _same(items: tuple[ImageItem, ...], calibration: ImageSet) -> Splits:
+    """What selects also shows; where it is much, a part selects and all of it shows."""
+    shown = ImageSet(split="selection", items=items)
+    selecting = ImageSet(split="selection", items=items[:MOST_TO_SELECT])
+    return Splits(calibration=calibration, selection=selecting, confirmation=shown)
 
 
 def _capped(splits: Splits) -> Splits:
-    selection = splits.selection
-    fewer = ImageSet(split="selection", items=selection.items[:MOST_TO_SELECT])
+    fewer = ImageSet(split="selection", items=splits.selection.items[:MOST_TO_SELECT])
     return Splits(calibration=splits.calibration, selection=fewer, confirmation=splits.confirmation)
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from phoneproof.core.errors import OptimizationFailed, PhoneproofError
 from phoneproof.core.optimization import LayerDamage
-from phoneproof.core.recipe import Dynamic, Float16, RangeMethod, Recipe, Static, WeightOnly
+from phoneproof.core.recipe import Dynamic, Float16, Io, RangeMethod, Recipe, Static, WeightOnly
 from phoneproof.core.report import Attempt
 from phoneproof.pipeline.artifact_chain import FLOAT32_SHARES, ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
@@ -28,18 +28,20 @@ from phoneproof.pipeline.process import BuildStopped
 from phoneproof.pipeline.request import ArtifactRequest
 
 METHODS: Final[tuple[RangeMethod, ...]] = ("percentile_99_999", "mse", "percentile_99_99")
-"""Ranges to try after min/max, the most often right one first."""
+"""Ranges to try after min/max, the most often right one first. Entropy comes after them, and not
+for split heads: it ruins what is nearly always zero."""
 
 NARROW_MACS: Final = 0.05
 WIDE_MACS: Final = 0.3
 """How much of the arithmetic may stay wider than int8: first nearly nothing, in the end less than
 a third, beyond which a float16 file is as good."""
 
-LEARNING_SHARE: Final = 0.5
-"""Of the time that is left, how much learning may take; the tries after it need the rest."""
+LEARNING_SHARE: Final = 0.4
+"""Of the whole budget, how much learning takes; not begun where less is left. A share of what is
+left would differ from build to build, and nothing learned would ever be found in the cache."""
 
-LEAST_LEARNING: Final = 45.0
-"""Seconds below which learning has not begun to help."""
+EVENING_SHARE: Final = 0.1
+"""The same for equalisation and for bias correction, which take a minute of large models."""
 
 
 @dataclass(kw_only=True)
@@ -87,11 +89,12 @@ class Climb:
         attempt = Attempt(what=rung, bytes=0, failed=(), rung=rung, broke=words)
         self.tried.append(Tried(rung=rung, trunk=trunk, recipe=WeightOnly(), attempt=attempt))
 
-    def skip(self, trunk: Trunk, rungs: tuple[Rung, ...]) -> None:
-        """Record rungs that there was no time for."""
+    def skip(self, trunk: Trunk, rungs: tuple[Rung, ...], why: str = "") -> None:
+        """Record rungs that were not tried: for want of time, unless `why` says otherwise."""
         if not rungs:
             return
-        why = f"not tried, the budget of {self.budget:g} s does not reach"
+        why = why or f"the budget of {self.budget:g} s does not reach"
+        why = f"not tried, {why}"
         attempt = Attempt(what=", ".join(rungs), bytes=0, failed=(), rung=rungs[0], broke=why)
         self.tried.append(Tried(rung=rungs[0], trunk=trunk, recipe=WeightOnly(), attempt=attempt))
 
@@ -117,7 +120,7 @@ def climb(chain: ArtifactChain, wanted: ArtifactRequest, parent: MadeArtifact) -
         if climbing.left <= 0:
             climbing.skip(trunk, _not_tried(climbing))
             break
-    if not climbing.tried or (wanted.repair and not climbing.accepted):
+    if wanted.repair and not climbing.accepted:
         _larger_files(climbing, trunk)
     return _judged_once(climbing)
 
@@ -130,7 +133,8 @@ def _not_tried(climbing: Climb) -> tuple[Rung, ...]:
     found: list[Rung] = ["ranges"]
     found += ["split heads"] if bench.chain.request.contract.task == "detect" else []
     found += ["float tail"]
-    found += ["wide layers", "learned"] if bench.wanted.format == "tflite" else []
+    layerwise: list[Rung] = ["wide layers", "equalised", "bias", "learned"]
+    found += layerwise if bench.wanted.format == "tflite" else []
     tried = {one.rung for one in climbing.tried}
     last = max((place for place, rung in enumerate(found) if rung in tried), default=-1)
     return tuple(rung for rung in found[last + 1 :] if rung not in tried)
@@ -141,6 +145,8 @@ def _weights(climbing: Climb, trunk: Trunk) -> Iterator[None]:
     if climbing.bench.wanted.precision == "dynamic_wi8":
         climbing.attempt("dynamic", trunk, ("dynamic ranges", Dynamic()))
         yield
+    climbing.attempt("weight-only", trunk, ("int8 weights alone", WeightOnly()))
+    yield
 
 
 def _static(climbing: Climb, trunk: Trunk) -> Iterator[None]:
@@ -152,7 +158,7 @@ def _static(climbing: Climb, trunk: Trunk) -> Iterator[None]:
     climbing.attempt("int8", trunk, ("min/max ranges", plain))
     yield
     if not bench.mixed_outputs(trunk):
-        climbing.attempt("ranges", trunk, *_by_method(plain, METHODS))
+        climbing.attempt("ranges", trunk, *_by_method(plain, (*METHODS, "entropy")))
         yield
     split = _split(climbing, trunk)
     if split is not None:
@@ -182,19 +188,33 @@ def _own_threshold(climbing: Climb) -> Iterator[None]:
 
 
 def _layerwise(climbing: Climb) -> Iterator[None]:
-    """What looks at single layers: keeping some wide, and learning."""
+    """What looks at single layers: keeping some wide, changing weights, and learning."""
     best, recipe = climbing.best_static()
-    climbing.damage = climbing.bench.damage(best.trunk, recipe.ranges)
+    try:
+        climbing.damage = climbing.bench.damage(best.trunk, recipe.ranges)
+    except BuildStopped:
+        raise
+    except BROKE as error:
+        climbing.note("wide layers", best.trunk, error)
+        return
     yield from _widen(climbing, best.trunk, recipe, NARROW_MACS)
-    learned = _learn(climbing, best.trunk, recipe)
-    if learned is not None:
-        better = msgspec.structs.replace(recipe, ranges="learned")
-        climbing.attempt("learned", learned, ("learned ranges and weights", better))
-        yield
-        if climbing.tried[-1].excess < best.excess:
-            yield from _widen(climbing, learned, better, WIDE_MACS)
-            return
+    for rung, repairer, share in _REPAIRS:
+        changed = _repaired(climbing, best.trunk, recipe, rung, repairer, share)
+        if changed is not None:
+            method: RangeMethod = "learned" if rung == "learned" else recipe.ranges
+            better = msgspec.structs.replace(recipe, ranges=method)
+            climbing.attempt(rung, changed, (f"{method} ranges", better))
+            yield
+    best, recipe = climbing.best_static()
     yield from _widen(climbing, best.trunk, recipe, WIDE_MACS)
+
+
+_REPAIRS: Final[tuple[tuple[Rung, str, float], ...]] = (
+    ("equalised", "tflite-equalise", EVENING_SHARE),
+    ("bias", "tflite-bias", EVENING_SHARE),
+    ("learned", "tflite-distill", LEARNING_SHARE),
+)
+"""Rung, repairer, and how much of the budget it takes."""
 
 
 def _split(climbing: Climb, trunk: Trunk) -> Trunk | None:
@@ -210,18 +230,24 @@ def _split(climbing: Climb, trunk: Trunk) -> Trunk | None:
         return None
 
 
-def _learn(climbing: Climb, trunk: Trunk, recipe: Static) -> Trunk | None:
-    """The trunk after distillation, where there is time for it."""
-    seconds = climbing.left * LEARNING_SHARE
-    if seconds < LEAST_LEARNING:
-        climbing.skip(trunk, ("learned",))
+def _repaired(
+    climbing: Climb, trunk: Trunk, recipe: Static, rung: Rung, repairer: str, share: float
+) -> Trunk | None:
+    """The trunk after a repair, where there is time for it and something that it could change."""
+    bench = climbing.bench
+    if rung == "learned" and bench.splits.calibration is bench.splits.selection:
+        climbing.skip(trunk, (rung,), "the same images would teach and judge")
+        return None
+    seconds = climbing.budget * share
+    if climbing.left < seconds:
+        climbing.skip(trunk, (rung,))
         return None
     try:
-        return climbing.bench.repaired(trunk, "tflite-distill", recipe, seconds)
+        return bench.repaired(trunk, repairer, recipe, seconds)
     except BuildStopped:
         raise
     except BROKE as error:
-        climbing.note("learned", trunk, error)
+        climbing.note(rung, trunk, error)
         return None
 
 
@@ -244,7 +270,13 @@ def _widen(climbing: Climb, trunk: Trunk, recipe: Static, macs: float) -> Iterat
 
 def _larger_files(climbing: Climb, trunk: Trunk) -> None:
     """What nearly always works: float32 arithmetic on smaller weights."""
-    climbing.attempt("weight-only", trunk, ("int8 weights alone", WeightOnly()))
+    wanted = climbing.bench.wanted
+    if wanted.io != Io():
+        why = "these files have float32 inputs and outputs, and io asks for others"
+        climbing.skip(trunk, ("weight-only", "float16"), why)
+        return
+    if wanted.precision == "static_wi8_ai8":
+        climbing.attempt("weight-only", trunk, ("int8 weights alone", WeightOnly()))
     for share in FLOAT32_SHARES:
         if climbing.accepted:
             return
@@ -260,9 +292,9 @@ def _judged_once(climbing: Climb) -> JudgedArtifact:
             f"no try of {climbing.bench.wanted.id} gave a file", found=winner.attempt.broke
         )
     judged = winner.judged
-    confirmation = climbing.bench.splits.confirmation
-    if winner.accepted and confirmation.items:
-        judged = climbing.bench.judge(judged.made, confirmation)
+    splits = climbing.bench.splits
+    if winner.accepted and splits.confirmation.ref != splits.selection.ref:
+        judged = climbing.bench.judge(judged.made, splits.confirmation)
     # What is reported comes last where it was accepted: several of one rung may be.
     in_order = sorted(climbing.tried, key=lambda one: one.accepted and one is winner)
     return replace(

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 from phoneproof.core.check import Check
-from phoneproof.core.errors import ConversionFailed, OptimizationFailed, Unsupported
+from phoneproof.core.errors import (
+    ConversionFailed,
+    InvalidInput,
+    OptimizationFailed,
+    Unsupported,
+    VerificationFailed,
+)
 from phoneproof.core.recipe import Recipe
 from phoneproof.core.report import Attempt
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
@@ -20,6 +26,8 @@ Rung = Literal[
     "float tail",
     "threshold",
     "wide layers",
+    "equalised",
+    "bias",
     "learned",
     "dynamic",
     "weight-only",
@@ -27,8 +35,15 @@ Rung = Literal[
 ]
 """The ladder, from the smallest file to the largest."""
 
-BROKE: Final = (OptimizationFailed, ConversionFailed, Unsupported)
-"""What ends a rung, but not the climb: the next one may do without what broke."""
+BROKE: Final = (
+    OptimizationFailed,
+    ConversionFailed,
+    Unsupported,
+    InvalidInput,
+    VerificationFailed,
+)
+"""What ends a rung, but not the climb: the next one may do without what broke. A runtime that
+cannot open a candidate calls it invalid input, outputs of another shape a failed verification."""
 
 HOPELESS: Final = 1e9
 """The excess of what gave no file, or nothing that could be measured."""
@@ -77,7 +92,10 @@ def excess(checks: tuple[Check, ...]) -> float:
         if not check.gating:
             continue
         if check.kind == "margin" and check.limit:
-            ratios.append(abs(check.value or 0.0) / check.limit)
+            value = check.value or 0.0
+            # A shift is a loss either way; of all others a negative value is a gain.
+            loss = abs(value) if check.name == "score_shift" else value
+            ratios.append(loss / check.limit)
         elif check.verdict == "fail":
             ratios.append(2.0)
     return max(ratios)

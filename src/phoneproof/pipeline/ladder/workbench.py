@@ -25,6 +25,7 @@ from phoneproof.pipeline.artifact_steps import (
     made_artifact,
 )
 from phoneproof.pipeline.calibrate_step import CalibrateStep, ranges_of
+from phoneproof.pipeline.classic_chain import FOLDER
 from phoneproof.pipeline.ladder.threshold import OwnThreshold
 from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk, losses
 from phoneproof.pipeline.ladder.wide import Layer
@@ -190,6 +191,8 @@ class Workbench:
             requested=self.wanted.precision,
             parent=artifact.sha256,
             step=step.name,
+            suffix=self.wanted.suffix,
+            folder=self._shelf,
         )
         return self._named_apart(again)
 
@@ -272,8 +275,15 @@ class Workbench:
             requested=self.wanted.precision,
             parent=parent.sha256,
             step=step.name,
+            suffix=self.wanted.suffix,
+            folder=self._shelf,
         )
         return self._named_apart(made)
+
+    @property
+    def _shelf(self) -> str:
+        """Where the files of this route lie in a bundle."""
+        return FOLDER if self.wanted.route == "classic" else "artifacts"
 
     def _named_apart(self, made: MadeArtifact) -> MadeArtifact:
         """Under a name that no other artifact of the build can have."""
@@ -303,7 +313,7 @@ def _folder(trunk: Trunk) -> Path:
 
 def _may_clash(precision: Precision, others: set[Precision]) -> bool:
     """Whether another request of the format may end with the same precision."""
-    return precision in others or bool(others - {"float32", "float16"})
+    return precision in others or bool(others - {"float32"})
 
 
 def _named(what: str, words: str) -> str:
