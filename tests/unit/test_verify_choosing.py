@@ -130,11 +130,11 @@ def recommended(files: list[ArtifactReport], target: Literal["android", "server"
     return names.pop()
 
 
-def test_a_phone_gets_the_smallest_that_is_proved_to_keep_its_limits() -> None:
+def test_a_phone_gets_the_smallest_accepted_file() -> None:
     files = [
         artifact("float32", size=400),
         artifact("int8", size=100, loss=0.004),
-        artifact("open", size=90, loss=0.004, verdict="undecided"),
+        artifact("larger", size=190, loss=0.004, verdict="undecided"),
         artifact("broken", size=80, verdict="fail"),
         artifact("onnx", size=70, kind="onnx"),
     ]
@@ -146,10 +146,10 @@ def test_a_phone_gets_the_smallest_that_is_proved_to_keep_its_limits() -> None:
     assert "0.4 points lost" in found.reason
 
 
-def test_a_phone_gets_an_unproved_file_only_where_none_is_proved() -> None:
+def test_a_file_that_few_images_prove_is_recommended_and_it_is_said() -> None:
     files = [
         artifact("open", size=90, verdict="undecided"),
-        artifact("large", size=120, verdict="undecided"),
+        artifact("large", size=120),
     ]
     assert recommended(files, "android") == "open"
     found = recommend(files, pareto(files), "android")

@@ -111,8 +111,8 @@ def recommend(
 ) -> Recommendation | None:
     """What to ship on a target; None where no accepted artifact runs there.
 
-    Only accepted artifacts of the target's formats are looked at, and of them only those that are
-    proved to keep their limits (verdict pass) where there is one. Then:
+    Only accepted artifacts of the target's formats are looked at; whether the winner is proved to
+    keep its limits is said, and decides nothing: few sets of images can prove that of int8.
 
     - android, ios: of the files of which XNNPACK takes at most `COVERAGE_SLACK` fewer of the
       operators than of the best one (a file that nobody looked at counts as taken whole), the
@@ -123,17 +123,15 @@ def recommend(
     Of equals, the smaller, then the less damaged, then the first by name.
     """
     mine = [one for one in artifacts if one.accepted and one.format in RUNS_ON[target]]
-    proved = [one for one in mine if one.verdict == "pass"]
-    pool = proved or mine
-    if not pool:
+    if not mine:
         return None
     known = {point.artifact: point for point in points}
-    chosen, why = _fastest(pool, known) if target == "server" else _smallest_covered(pool)
+    chosen, why = _fastest(mine, known) if target == "server" else _smallest_covered(mine)
     winner = min(chosen, key=_by_size(known))
     return Recommendation(
         target=target,
         artifact=winner.id,
-        reason=_reason(winner, why, bool(proved), len(mine), known.get(winner.id)),
+        reason=_reason(winner, why, len(mine), known.get(winner.id)),
     )
 
 
@@ -175,12 +173,12 @@ def _fastest(
     return kept, "the fastest on this host" if len(kept) == 1 else "the smallest of the fastest"
 
 
-def _reason(
-    winner: ArtifactReport, why: str, proved: bool, count: int, point: ParetoPoint | None
-) -> str:
+def _reason(winner: ArtifactReport, why: str, count: int, point: ParetoPoint | None) -> str:
     among = "the only accepted file" if count == 1 else f"{why} of {count} accepted files"
     keeps = (
-        "shown to keep its limits" if proved else "too few images to prove that it keeps its limits"
+        "shown to keep its limits"
+        if winner.verdict == "pass"
+        else "too few images to prove that it keeps its limits"
     )
     parts = [f"{among} for this target", keeps]
     if point is not None and point.loss is not None:

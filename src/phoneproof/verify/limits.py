@@ -72,7 +72,10 @@ FLOAT16_LIMITS = Limits(
 move by .04 in half precision (and boxes by 1 % of the image) while every detection shown stays
 within .0062 and 1 pixel. See docs/decisions/0007-float16-heads.md."""
 
-QUANTIZED_LIMITS = Limits()
+QUANTIZED_LIMITS = Limits(
+    score_shift=tolerances.INTEGER_SCORE_SHIFT,
+    small_recall_drop=tolerances.INTEGER_SMALL_RECALL_DROP,
+)
 """Integer arithmetic moves every output: only losses are judged, by margins."""
 
 
