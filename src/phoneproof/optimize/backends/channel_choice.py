@@ -9,7 +9,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from phoneproof.optimize.backends.hub_channels import Channels, Layer, Numbers
+from phoneproof.optimize.backends.channel_groups import Layer, Numbers
+from phoneproof.optimize.backends.hub_channels import Channels
 
 Mask = NDArray[np.bool_]
 

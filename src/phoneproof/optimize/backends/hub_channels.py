@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch.fx import GraphModule, Node
 
+from phoneproof.optimize.backends.channel_groups import Cut, Groups, Labels, Layer, Numbers
 from phoneproof.optimize.backends.channel_ops import (
     BATCH_NORMS,
     BINARY,
@@ -42,51 +43,8 @@ from phoneproof.optimize.backends.channel_ops import (
 from phoneproof.optimize.backends.hub_graph import output_nodes, shape_of
 from phoneproof.optimize.backends.hub_layers import constant_of
 
-Numbers = NDArray[np.int64]
-
 _ROW: Final = 0
 _COLUMN: Final = 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Labels:
-    """The channels of a tensor: their numbers along one axis."""
-
-    axis: int
-    numbers: Numbers
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cut:
-    """A constant that loses entries: those along `axis` whose channel goes."""
-
-    constant: Node
-    axis: int
-    numbers: Numbers
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Layer:
-    """A convolution or matrix product with constant weights.
-
-    rows, columns: the channels it makes and reads; null where they are not known and all stay.
-    kernel: weights for one row and one column. positions: where they are used. reads: the tensor.
-    """
-
-    node: Node
-    reads: Node
-    rows: Numbers | None
-    columns: Numbers | None
-    outputs: int
-    inputs: int
-    kernel: int
-    positions: int
-    depthwise: bool = False
-
-    @property
-    def each(self) -> int:
-        """Multiply-accumulates for one row and one column."""
-        return self.kernel * self.positions
 
 
 @dataclass(kw_only=True)
@@ -101,8 +59,7 @@ class Channels:
     pieces: dict[Node, tuple[Labels | None, ...]] = field(default_factory=dict)
     cuts: list[Cut] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
-    _parent: list[int] = field(default_factory=list)
-    _kept: set[int] = field(default_factory=set)
+    _ties: Groups = field(default_factory=Groups)
 
     @classmethod
     def of(cls, module: GraphModule) -> Channels:
@@ -118,16 +75,15 @@ class Channels:
     @property
     def count(self) -> int:
         """How many numbers were given."""
-        return len(self._parent)
+        return self._ties.count
 
     def groups(self) -> Numbers:
         """The group of each number: int64 [count], the least number of it."""
-        return np.array([self._root(one) for one in range(self.count)], np.int64)
+        return self._ties.least()
 
     def prunable(self) -> NDArray[np.bool_]:
         """Whether a number's group may go: bool [count]."""
-        kept = {self._root(one) for one in self._kept}
-        return np.array([self._root(one) not in kept for one in range(self.count)], bool)
+        return self._ties.free()
 
     def _visit(self, node: Node) -> None:
         target = node.target
@@ -157,21 +113,18 @@ class Channels:
     def _convolution(self, node: Node) -> None:
         read = grouped(self.module, node)
         source = cast(Node, node.args[0])
-        if read is None or not self._own(read.constants):
+        found = self.labels.get(source)
+        known = found is not None and found.axis == 1
+        if read is None or not self._own(read.constants) or (read.groups > 1 and not known):
             self._unknown(node)
             return
-        found = self.labels.get(source)
         outputs, inputs = read.weight_shape[:2]
+        columns = found.numbers if found is not None and known else None
         if read.groups == 1:
-            rows = self._new(outputs)
-            columns = found.numbers if found is not None and found.axis == 1 else None
-            if columns is None:
-                self._keep(source)
-            else:
-                self.cuts.append(Cut(constant=read.weight, axis=_COLUMN, numbers=columns))
-        elif inputs == 1 and found is not None and found.axis == 1:
-            rows = np.repeat(found.numbers, outputs // len(found.numbers))
-            columns = None
+            rows = self._ties.new(outputs)
+            self._cut_columns(source, read.weight, _COLUMN, columns)
+        elif inputs == 1 and columns is not None:
+            rows, columns = np.repeat(columns, outputs // len(columns)), None
         else:
             self._unknown(node)
             return
@@ -201,11 +154,8 @@ class Channels:
         columns = found.numbers if found is not None and found.axis == last else None
         shape = shape_of(read.weight)
         outputs, inputs = shape[read.row_axis], shape[1 - read.row_axis]
-        rows = self._new(outputs)
-        if columns is None:
-            self._keep(read.source)
-        else:
-            self.cuts.append(Cut(constant=read.weight, axis=1 - read.row_axis, numbers=columns))
+        rows = self._ties.new(outputs)
+        self._cut_columns(read.source, read.weight, 1 - read.row_axis, columns)
         self.layers.append(
             Layer(
                 node=node,
@@ -220,6 +170,12 @@ class Channels:
         )
         self._cut_rows(read.weight, read.bias, read.row_axis, rows)
         self.labels[node] = Labels(axis=len(shape_of(node)) - 1, numbers=rows)
+
+    def _cut_columns(self, source: Node, weight: Node, axis: int, columns: Numbers | None) -> None:
+        if columns is None:
+            self._keep(source)
+        else:
+            self.cuts.append(Cut(constant=weight, axis=axis, numbers=columns))
 
     def _cut_rows(self, weight: Node, bias: Node | None, axis: int, rows: Numbers) -> None:
         self.cuts.append(Cut(constant=weight, axis=axis, numbers=rows))
@@ -281,7 +237,7 @@ class Channels:
         (axis,) = set(places.values())
         tied = [self.labels[one].numbers for one in operands if one in places]
         for other in tied[1:]:
-            self._tie(tied[0], other)
+            self._ties.tie(tied[0], other)
         for one in operands:
             at = axis - rank + len(shape_of(one))
             if one not in places and at >= 0 and shape_of(one)[at] > 1:
@@ -335,8 +291,8 @@ class Channels:
             return False
         rank = len(shape_of(source))
         axis = cast(int, node.args[1]) % rank if len(node.args) > 1 else 0
-        numbers = self._new(shape_of(source)[axis])
-        self._kept.update(numbers.tolist())
+        numbers = self._ties.new(shape_of(source)[axis])
+        self._ties.keep(numbers)
         self.labels[source] = Labels(axis=axis, numbers=numbers)
         return True
 
@@ -349,7 +305,7 @@ class Channels:
         if min(before, after) < 0:
             self._unknown(node)
             return
-        numbers = np.concatenate([self._new(before), found.numbers, self._new(after)])
+        numbers = np.concatenate([self._ties.new(before), found.numbers, self._ties.new(after)])
         self.labels[node] = Labels(axis=found.axis, numbers=numbers)
 
     def _split(self, node: Node) -> None:
@@ -384,25 +340,9 @@ class Channels:
     def _keep(self, node: Node) -> None:
         for labels in (self.labels.get(node), *self.pieces.get(node, ())):
             if labels is not None:
-                self._kept.update(labels.numbers.tolist())
+                self._ties.keep(labels.numbers)
 
     # Numbers
-
-    def _new(self, count: int) -> Numbers:
-        first = len(self._parent)
-        self._parent += range(first, first + count)
-        return np.arange(first, first + count)
-
-    def _root(self, one: int) -> int:
-        while self._parent[one] != one:
-            self._parent[one] = self._parent[self._parent[one]]
-            one = self._parent[one]
-        return one
-
-    def _tie(self, first: Numbers, second: Numbers) -> None:
-        for one, other in zip(first.tolist(), second.tolist(), strict=True):
-            low, high = sorted((self._root(one), self._root(other)))
-            self._parent[high] = low
 
     def _spread(self, node: Node) -> torch.Tensor:
         """A tensor of the node's shape that holds its channels' numbers; float64 is exact."""

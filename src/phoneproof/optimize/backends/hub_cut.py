@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 
 from phoneproof.core.errors import OptimizationFailed
+from phoneproof.optimize.backends.channel_groups import Labels
 from phoneproof.optimize.backends.channel_ops import (
     CONVOLUTIONS,
     PADS,
@@ -22,7 +23,7 @@ from phoneproof.optimize.backends.channel_ops import (
     SPLITS,
     padding,
 )
-from phoneproof.optimize.backends.hub_channels import Channels, Labels
+from phoneproof.optimize.backends.hub_channels import Channels
 from phoneproof.optimize.backends.hub_graph import shape_of
 from phoneproof.optimize.backends.hub_layers import constant_of
 

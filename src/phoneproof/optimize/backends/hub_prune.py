@@ -27,8 +27,9 @@ from phoneproof.core.events import Progress
 from phoneproof.core.json_format import canonical_bytes
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.optimize.backends.channel_choice import Choice, Mask, cost_of
+from phoneproof.optimize.backends.channel_groups import Numbers
 from phoneproof.optimize.backends.channel_ops import BATCH_NORMS, BINARY, CAT
-from phoneproof.optimize.backends.hub_channels import Channels, Numbers
+from phoneproof.optimize.backends.hub_channels import Channels
 from phoneproof.optimize.backends.hub_cut import CutProgram, gated, require_same, without
 from phoneproof.optimize.backends.hub_graph import (
     exported,

@@ -28,12 +28,12 @@ _HELD_OUT: Final = 8
 _EPOCHS: Final = 400
 _JUDGED: Final = 20
 """Epochs between two looks at the held-out images."""
-_RATE: Final = 0.004
+_RATE: Final = 0.002
 _WARM: Final = 20
 """Steps in which the rate grows to that."""
 _FEATURES: Final = 0.5
 """Weight of the intermediate features beside the outputs."""
-_SETTLING: Final = 64
+_SETTLING: Final = 32
 """Images that the statistics of batch normalisation are taken from."""
 
 Values = tuple[Tensor, ...]
@@ -86,9 +86,9 @@ def teach(lesson: Lesson, pictures: Pictures, seconds: float, progress: Progress
             found=f"{count}",
             next_step="add images to the calibration folder",
         )
-    started = time.monotonic()
-    resettle(lesson.student, pictures.tensors[:_SETTLING])
-    return _Class(lesson, pictures, started, seconds).run(progress)
+    lessons = _Class(lesson, pictures, time.monotonic(), seconds)
+    lessons.settle()
+    return lessons.run(progress)
 
 
 class _Class:
@@ -101,7 +101,15 @@ class _Class:
         self._judging, self._teaching = places[judging], places[~judging]
         self._scales = self._measured()
 
+    def settle(self) -> None:
+        """Statistics of what is left of the network, where they do it good."""
+        former, before = _state(self._lesson.student), self._judged()
+        resettle(self._lesson.student, self._pictures.tensors[:_SETTLING])
+        if not self._judged() < before:
+            self._lesson.student.load_state_dict(former)
+
     def run(self, progress: Progress) -> Taught:
+        """Learn, and keep the best."""
         student = self._lesson.student
         weights = [one for one in student.parameters() if one.is_floating_point()]
         for one in weights:
@@ -111,8 +119,8 @@ class _Class:
         optimizer = torch.optim.Adam(weights, lr=_RATE)
         random = torch.Generator().manual_seed(_SEED)
         each = max(math.ceil(len(self._teaching) / self._lesson.batch), 1)
-        done, planned = 0, each * _EPOCHS
-        while done < (planned := min(planned, self._affordable(done))):
+        done, every = 0, each * _EPOCHS
+        while done < (planned := min(every, self._affordable(done))):
             order = torch.randperm(len(self._teaching), generator=random)
             for lot in torch.split(order, self._lesson.batch):
                 rate = _RATE * min((done + 1) / _WARM, 1.0)
@@ -121,7 +129,7 @@ class _Class:
                     group["lr"] = rate * (1 + math.cos(math.pi * share)) / 2
                 self._step(optimizer, self._teaching[lot], random)
                 done += 1
-                planned = min(planned, self._affordable(done))
+                planned = min(every, self._affordable(done))
                 progress(min(done, planned), planned)
                 if done >= planned:
                     break
