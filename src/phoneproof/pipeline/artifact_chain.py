@@ -62,7 +62,8 @@ class JudgedArtifact:
     """An artifact with its run, its checks and what they mean.
 
     attempts: candidates tried on the way. sensitivity: of its float32 parent's layers.
-    calibration: the folder of the calibration that its ranges come from.
+    calibration: the folder of the calibration that its ranges come from. held_to: the precision
+    whose limits it was held to; null for the one it was asked for.
     """
 
     made: MadeArtifact
@@ -73,6 +74,7 @@ class JudgedArtifact:
     attempts: tuple[Attempt, ...] = ()
     sensitivity: tuple[LayerDamage, ...] = ()
     calibration: Path | None = None
+    held_to: Precision | None = None
     link: LinkResult | None = None
 
     @property
@@ -141,6 +143,10 @@ class ArtifactChain:
     def finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
         """Judge what was wanted of a format; locate the fault where a float file fails."""
         made = parent.result()
+        if wanted.prune is not None:
+            from phoneproof.pipeline.ladder.prune import pruned
+
+            return pruned(self, wanted)
         if is_quantized(wanted.precision):
             from phoneproof.pipeline.ladder.climb import climb
 

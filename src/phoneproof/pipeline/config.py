@@ -15,7 +15,7 @@ from phoneproof.convert.routes import ROUTES
 from phoneproof.core.binding import Format, Precision
 from phoneproof.core.errors import ConfigError, nearest
 from phoneproof.core.json_format import pretty_bytes
-from phoneproof.core.recipe import Io
+from phoneproof.core.recipe import Io, Prune
 from phoneproof.pipeline.config_faults import Fault, faults_error, find_faults, path_hook
 from phoneproof.pipeline.config_types import (
     Config,
@@ -290,6 +290,7 @@ def _option_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
     if io_of(target) != Io() and not _has_integer_border(name, target):
         what = "only TFLite files of precision int8 have other inputs and outputs than float32"
         yield Fault(place=f"{place}.io", what=what)
+    yield from _prune_faults(place, target)
     if target.batch != (1,):
         yield Fault(place=f"{place}.batch", what=f"other than [1] {NOT_YET}")
     if target.sizes is not None:
@@ -298,6 +299,33 @@ def _option_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
     if target.opset not in OPSETS:
         what = f"{target.opset} is outside {OPSETS[0]}..{OPSETS[-1]}"
         yield Fault(place=f"{place}.opset", what=what)
+
+
+def _prune_faults(place: str, target: TargetConfig) -> Iterator[Fault]:
+    prune = target.prune
+    if prune is None:
+        return
+    shares = {of: share for of in ("macs", "size") if (share := getattr(prune, of)) is not None}
+    if len(shares) != 1:
+        yield Fault(place=f"{place}.prune", what="give one of macs and size")
+    for of, share in shares.items():
+        if not 0 < share < 1:
+            what = f"{share:g} is no share that is left: above 0 and below 1"
+            yield Fault(place=f"{place}.prune.{of}", what=what)
+    if not 0 <= prune.seconds < float("inf"):
+        yield Fault(place=f"{place}.prune.seconds", what="at least 0")
+    if target.route == "classic":
+        yield Fault(place=f"{place}.prune", what=f"by the classic route {NOT_YET}")
+
+
+def prune_of(target: TargetConfig) -> Prune | None:
+    """What shall be left of the model, where it shall lose channels."""
+    prune = target.prune
+    if prune is None:
+        return None
+    if prune.macs is not None:
+        return Prune(of="macs", share=prune.macs, seconds=prune.seconds)
+    return Prune(of="size", share=prune.size or 1.0, seconds=prune.seconds)
 
 
 def io_of(target: TargetConfig) -> Io:

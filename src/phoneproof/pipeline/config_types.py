@@ -88,6 +88,18 @@ class ContractConfig(SchemaType, frozen=True, kw_only=True):
     decode: DecodeConfig | None = None
 
 
+class PruneConfig(SchemaType, frozen=True, kw_only=True):
+    """``prune`` of a target: the share (0..1) that shall be left, of one of the two.
+
+    macs: multiply-accumulates of one image. size: numbers in the weights. seconds: how long each
+    try may learn from the original on unlabelled images.
+    """
+
+    macs: float | None = None
+    size: float | None = None
+    seconds: float = 300.0
+
+
 class TargetConfig(SchemaType, frozen=True, kw_only=True):
     """``[targets.*]``: what to make. Null: the target's default.
 
@@ -96,7 +108,8 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     image input. route: ``direct`` makes each format straight from the hub; ``classic`` goes hub ->
     ONNX -> hub -> SavedModel -> TFLite up to the format, and keeps and verifies every file on the
     way (precisions null: float32 alone). repair: whether int8 may end as another file than the
-    first try, where that one is refused.
+    first try, where that one is refused. prune: one more float32 file of each format, with fewer
+    channels: the smallest down to the target that is accepted.
     """
 
     formats: tuple[Format, ...] | None = None
@@ -105,6 +118,7 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     batch: tuple[int, ...] = (1,)
     sizes: tuple[Side, ...] | None = None
     repair: bool = True
+    prune: PruneConfig | None = None
     opset: int = 12
     layout: Layout | None = None
     route: Route = "direct"

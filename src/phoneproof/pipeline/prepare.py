@@ -22,7 +22,7 @@ from phoneproof.core.json_format import content_hash, parse
 from phoneproof.core.recipe import Io
 from phoneproof.formats.model_file import weights_beside
 from phoneproof.pipeline.capture_steps import FileSource, InspectStep
-from phoneproof.pipeline.config import io_of, target_formats, target_precisions
+from phoneproof.pipeline.config import io_of, prune_of, target_formats, target_precisions
 from phoneproof.pipeline.config_types import Config, LoadedConfig, TargetConfig, TargetName
 from phoneproof.pipeline.contract_config import build_contract
 from phoneproof.pipeline.head_config import with_described_head
@@ -120,8 +120,10 @@ def prepare(
     images, kind = load_labelled(config.data.evaluation, config.data.labels, contract, listener)
     artifacts = artifact_requests(config, targets)
     splits = None
-    if any(is_quantized(one.precision) for one in artifacts):
-        calibrates = any(one.precision == "static_wi8_ai8" for one in artifacts)
+    if any(is_quantized(one.precision) or one.prune is not None for one in artifacts):
+        calibrates = any(
+            one.precision == "static_wi8_ai8" or one.prune is not None for one in artifacts
+        )
         images, splits = divided(images, config.data.calibration, calibrates=calibrates)
     size = contract.image.size
     return BuildRequest(
@@ -201,6 +203,9 @@ def _requests_of(name: TargetName, target: TargetConfig) -> Iterator[ArtifactReq
         precisions = target_precisions(target, format_)
         for precision in precisions:
             yield _request_of(target, format_, precision)
+        if (prune := prune_of(target)) is not None:
+            plain = _request_of(target, format_, "float32")
+            yield replace(plain, suffix="-pruned", prune=prune)
     if target.route == "classic":
         for link in max((ROUTES["classic"][one] for one in formats), key=len):
             yield _request_of(target, link.target, "float32")
@@ -267,11 +272,15 @@ def _require_same_promise(
     one: ArtifactRequest | None, name: TargetName, other: ArtifactRequest
 ) -> None:
     """The same artifact of two targets is one file."""
-    if one is not None and (one.io, one.repair) != (other.io, other.repair):
+    if one is not None and (one.io, one.repair, one.prune) != (
+        other.io,
+        other.repair,
+        other.prune,
+    ):
         raise ConfigError(
             f"two targets want different files of {other.id}",
             found=f"targets.{name} asks for {_promise(other)}, another target for {_promise(one)}",
-            next_step="give both targets the same io and repair",
+            next_step="give both targets the same io, repair and prune",
         )
 
 

@@ -13,7 +13,7 @@ from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Contract, Size
 from phoneproof.core.dataset import ImageSet
-from phoneproof.core.recipe import Io
+from phoneproof.core.recipe import Io, Prune
 from phoneproof.data.split import Splits
 from phoneproof.pipeline.capture_steps import BaselineStep
 from phoneproof.pipeline.config_types import ChecksConfig, TargetName
@@ -68,7 +68,8 @@ class ArtifactRequest:
 
     route: how it is reached. suffix: of the id, where another route makes the same format. io:
     types at the border of a file with int8 activations. repair: whether other recipes than the
-    first are tried where that one is refused.
+    first are tried where that one is refused. prune: how much of the model shall be left, where it
+    shall lose channels.
     """
 
     format: Format
@@ -79,6 +80,7 @@ class ArtifactRequest:
     suffix: str = ""
     io: Io = field(default_factory=Io)
     repair: bool = True
+    prune: Prune | None = None
 
     @property
     def id(self) -> str:

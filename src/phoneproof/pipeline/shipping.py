@@ -82,7 +82,9 @@ def compose_report(
     """Everything measured, as one object."""
     gate, judged = built.gate, built.judged
     artifacts = tuple(
-        _artifact_report(one, request.limits_for(one.made.artifact.requested), built.examined)
+        _artifact_report(
+            one, request.limits_for(one.held_to or one.made.artifact.requested), built.examined
+        )
         for one in judged
     )
     points, recommended = chosen(artifacts, built.examined.latencies, request.targets)
