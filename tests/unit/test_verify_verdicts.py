@@ -47,7 +47,13 @@ SHIFT = check("score_shift", "pass")
     ],
 )
 def test_accepted(checks: tuple[Check, ...], expected: bool) -> None:
-    assert accepted(checks, Limits()) is expected
+    assert accepted(checks, Limits(box_agreement=1.0)) is expected
+
+
+def test_agreement_that_stands_in_for_labels_does_not_excuse_a_distribution() -> None:
+    limits = limits_for("static_wi8_ai8")
+    assert accepted((AGREES, check("score_shift", "undecided", value=-0.004)), limits)
+    assert not accepted((AGREES, check("score_shift", "undecided", value=-0.009)), limits)
 
 
 def test_undecided_fail_demands_a_pass() -> None:
@@ -63,6 +69,7 @@ def test_looser_precisions_have_looser_limits() -> None:
     assert (exact.max_abs, half.max_abs, integer.max_abs) == (1e-3, 1e-2, None)
     assert (exact.snr_db, half.snr_db, integer.snr_db) == (60, 45, None)
     assert integer.top1_drop == 0.01
+    assert limits_for("mixed") == integer
 
 
 def test_an_unknown_limit_is_refused() -> None:

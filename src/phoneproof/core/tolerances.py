@@ -62,6 +62,23 @@ INTEGER_SMALL_RECALL_DROP: Final = 0.03
 """The same for integers: what a good int8 detector is held to. To halve a shift of .03 a quarter of
 yolov8n's arithmetic has to stay float, which costs more on a phone than the shift does."""
 
+INTEGER_TOP1_AGREEMENT: Final = 0.98
+"""Without labels a classifier of integers keeps its class on 98 of 100 images. No loss of accuracy
+is larger than the disagreement, so this bounds at two points what nobody could measure; the mean
+of the probabilities alone does not move when a quarter of the images change their class."""
+
+INTEGER_BOX_AGREEMENT: Final = 0.9
+"""Without labels nine of ten clear detections of either model have their object in the other's
+(IoU >= `MATCH_IOU`): `LOST_SHARE` guards those that go, this one those that moved away or came.
+8 bits move corners by pixels (see `DEQUANTISED_BOX_PIXELS`), so that places say no more than
+this."""
+
+RAW_SNR_DB: Final = 20.0
+"""Where nobody knows what outputs mean (task raw), integers keep the noise below a hundredth of
+the signal's power, a tenth of its amplitude. Rounding an output alone to 8 bits leaves 48 dB (6.02
+a bit, of a uniform signal over the whole range); values that have nothing to do with the signal
+leave 0 dB or less."""
+
 CONTRACT_GAIN: Final = 0.02
 """Top-1 or mAP50 that another contract must surely win before a build refuses the one it was
 given: what wins less is worth a proposal, not a refusal. Wrong channels or classes cost 3 points

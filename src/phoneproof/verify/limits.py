@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from phoneproof.core import tolerances
 from phoneproof.core.binding import Precision
+
+FLOATS: Final[frozenset[Precision]] = frozenset({"float32", "float16"})
+"""Precisions that are held to agreement, item by item, whether there are labels or not."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,6 +25,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         snr_db: least signal-to-noise ratio of an output, decibels.
         top1_agreement, box_agreement: least share of items that agree (0..1).
         box_pixels: how far a corner of an agreeing box may lie, pixels of the original.
+        box_match: what box_agreement counts: boxes of equal corners, or (integers, whose corners
+            move by steps of a range) clear objects found again, see `clear_agreement`.
         hub_equivalence: the capture gate; difference relative to the largest magnitude.
     Margin (loss at most this, raw numbers: .01 is one point):
         top1_drop, map50_95_drop, small_recall_drop, score_shift, lost_share.
@@ -38,6 +43,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     top1_agreement: float | None = None
     box_agreement: float | None = None
     box_pixels: float = tolerances.FLOAT_BOX_PIXELS
+    box_match: Literal["pixels", "objects"] = "pixels"
     hub_equivalence: float = tolerances.HUB_RELATIVE
     top1_drop: float | None = tolerances.TOP1_DROP
     map50_95_drop: float | None = tolerances.MAP_DROP
@@ -73,10 +79,12 @@ move by .04 in half precision (and boxes by 1 % of the image) while every detect
 within .0062 and 1 pixel. See docs/decisions/0007-float16-heads.md."""
 
 QUANTIZED_LIMITS = Limits(
+    box_match="objects",
     score_shift=tolerances.INTEGER_SCORE_SHIFT,
     small_recall_drop=tolerances.INTEGER_SMALL_RECALL_DROP,
 )
-"""Integer arithmetic moves every output: only losses are judged, by margins."""
+"""Integer arithmetic moves every output: only losses are judged, by margins. Where no loss can be
+measured `stand_ins.held_to` takes over."""
 
 
 DEQUANTISED_LIMITS = Limits(
@@ -91,8 +99,11 @@ DEQUANTISED_LIMITS = Limits(
 
 
 def limits_for(precision: Precision) -> Limits:
-    """The defaults of a precision; a user's values replace them (`msgspec.structs.replace`)."""
+    """The defaults of a precision; a user's values replace them (`msgspec.structs.replace`).
+
+    A build judges a file by the precision that was asked for. ``mixed`` is what a file says that
+    nobody asked anything of: it may hold integers, so it is held to what integers are.
+    """
     if precision == "float32":
         return FLOAT32_LIMITS
-    # Mixed files are float16 with float32 layers so far.
-    return FLOAT16_LIMITS if precision in ("float16", "mixed") else QUANTIZED_LIMITS
+    return FLOAT16_LIMITS if precision == "float16" else QUANTIZED_LIMITS

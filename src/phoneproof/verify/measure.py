@@ -30,6 +30,11 @@ from phoneproof.verify.classification_metrics import (
     probability_shift_check,
     top1_agreement_check,
 )
+from phoneproof.verify.clear_agreement import (
+    ClearRow,
+    clear_agreement_check,
+    compare_clear,
+)
 from phoneproof.verify.detection_metrics import (
     DetectionRow,
     detection_checks,
@@ -44,7 +49,8 @@ from phoneproof.verify.distribution import (
 )
 from phoneproof.verify.evidence import Setting, bounded_check
 from phoneproof.verify.label_order import label_order_check, named_images, named_objects
-from phoneproof.verify.limits import FLOAT32_LIMITS, Limits
+from phoneproof.verify.limits import FLOAT32_LIMITS, FLOATS, Limits
+from phoneproof.verify.stand_ins import held_to
 
 MAX_PAIRS: Final = 2000
 """Score pairs kept for the report's plot: more points than a plot can show help nobody."""
@@ -68,6 +74,7 @@ class _Rows:
     roles: list[RoleRow] = field(default_factory=list)
     classes: list[ClassRow] = field(default_factory=list)
     agreement: list[AgreementRow] = field(default_factory=list)
+    clear: list[ClearRow] = field(default_factory=list)
     scores: list[ScoreRow] = field(default_factory=list)
     detections: list[DetectionRow] = field(default_factory=list)
 
@@ -93,8 +100,8 @@ def measure(
         baseline, candidate: predictions of `images`, in their order. Outputs (`roles`) are
             compared on the images where both kept them.
         images: with labels on every image the metrics are measured too, else left out.
-        precision: float32 and float16 are held to agreement; a looser one only where `limits`
-            say so.
+        precision: float32 and float16 are held to agreement; a looser one where `limits`
+            say so, and by `held_to` where no loss can be measured.
         baseline_bytes, candidate_bytes: file sizes; null leaves size_ratio out.
         outputs_kept: false where a stored baseline holds results alone; then a float step may
             be judged by them.
@@ -105,12 +112,16 @@ def measure(
             has no outputs to compare.
         RuntimeError: the sequences are not predictions of `images` (a bug of the caller).
     """
-    needs_outputs = outputs_kept and precision in ("float32", "float16")
+    needs_outputs = outputs_kept and (precision in FLOATS or contract.task == "raw")
     rows = _collect(baseline, candidate, images, contract, limits, needs_outputs)
     setting = Setting(dataset=images.ref, runtime=runtime, device=device)
+    losses = _loss_checks(setting, rows, images, contract, limits)
+    held = held_to(limits, contract.task, losses)
     checks = [
-        *role_checks(setting, rows.roles, limits),
-        *_task_checks(setting, rows, images, contract, limits, shown_at),
+        *role_checks(setting, rows.roles, held),
+        *_agreement_checks(setting, rows, contract, held, shown_at),
+        *losses,
+        *_distribution_checks(setting, rows, contract, held, shown_at),
         *_size_checks(setting, limits, baseline_bytes, candidate_bytes),
     ]
     return Measurement(checks=tuple(checks), scores=_score_pairs(rows))
@@ -259,6 +270,7 @@ def _compare_detections(
     rows.agreement.append(
         compare_boxes(item.name, item.sha256, first, second, wide, contract, limits)
     )
+    rows.clear.append(compare_clear(item.name, item.sha256, first, second))
     rows.scores.append(
         compare_scores(item.name, item.sha256, first, second, wide_after, _confidence(contract))
     )
@@ -288,26 +300,47 @@ def _confidence(contract: Contract) -> float:
     return contract.decode.confidence if contract.decode is not None else 0.0
 
 
-def _task_checks(
+def _loss_checks(
+    setting: Setting, rows: _Rows, images: ImageSet, contract: Contract, limits: Limits
+) -> list[Check]:
+    """What the labels say; none where one is missing."""
+    if contract.task == "classify":
+        return accuracy_checks(setting, rows.classes, limits)
+    if contract.task == "detect" and len(rows.detections) == len(images.items):
+        return detection_checks(setting, rows.detections, limits)
+    return []
+
+
+def _agreement_checks(
     setting: Setting,
     rows: _Rows,
-    images: ImageSet,
     contract: Contract,
     limits: Limits,
     shown_at: float | None,
 ) -> list[Check]:
     if contract.task == "classify":
-        return [
-            top1_agreement_check(setting, rows.classes, limits),
-            *accuracy_checks(setting, rows.classes, limits),
-            probability_shift_check(setting, rows.classes, limits),
-        ]
+        return [top1_agreement_check(setting, rows.classes, limits)]
+    if contract.task != "detect":
+        return []
+    boxes = (
+        box_agreement_check(setting, rows.agreement, limits)
+        if limits.box_match == "pixels"
+        else clear_agreement_check(setting, rows.clear, _confidence(contract), limits, shown_at)
+    )
+    return [boxes, shown_scores_check(setting, rows.agreement, limits)]
+
+
+def _distribution_checks(
+    setting: Setting,
+    rows: _Rows,
+    contract: Contract,
+    limits: Limits,
+    shown_at: float | None,
+) -> list[Check]:
+    if contract.task == "classify":
+        return [probability_shift_check(setting, rows.classes, limits)]
     if contract.task == "detect":
-        complete = len(rows.detections) == len(images.items)
         return [
-            box_agreement_check(setting, rows.agreement, limits),
-            shown_scores_check(setting, rows.agreement, limits),
-            *(detection_checks(setting, rows.detections, limits) if complete else ()),
             score_shift_check(setting, rows.scores, limits),
             lost_share_check(setting, rows.scores, _confidence(contract), limits, shown_at),
         ]

@@ -20,9 +20,10 @@ def accepted(checks: tuple[Check, ...], limits: Limits) -> bool:
 
     Passed; or nothing failed, every undecided margin check has its estimate inside the margin,
     and all exact and bounded checks passed. A distribution check that is undecided for want of
-    detections counts as passed where a gating agreement check passed: then every result is known
-    to be the same, one by one. Without agreement (integers) its estimate may use half of the
-    margin (`UNDECIDED_SHARE`). ``undecided = "fail"`` demands that all passed.
+    detections counts as passed where `limits` ask for agreement and it passed: then every result
+    is known to be the same, one by one. Otherwise (integers, also where a looser agreement stands
+    in for labels) its estimate may use half of the margin (`UNDECIDED_SHARE`).
+    ``undecided = "fail"`` demands that all passed.
     Where nothing gates nothing is proved, and nothing ships.
     """
     gating = tuple(check for check in checks if check.gating)
@@ -31,7 +32,12 @@ def accepted(checks: tuple[Check, ...], limits: Limits) -> bool:
     verdict = artifact_verdict(gating)
     if verdict != "undecided" or limits.undecided == "fail":
         return verdict == "pass"
-    agreed = any(check.name in AGREEMENT and check.verdict == "pass" for check in gating)
+    agreed = any(
+        check.name in AGREEMENT
+        and check.verdict == "pass"
+        and getattr(limits, check.name) is not None
+        for check in gating
+    )
     return all(check.verdict == "pass" or _tolerable(check, agreed) for check in gating)
 
 
