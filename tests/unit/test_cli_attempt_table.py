@@ -13,7 +13,7 @@ from tests.unit import report_samples
 
 def printed(artifact: ArtifactReport, width: int = 120) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    print_attempts(console, artifact)
+    print_attempts(console, artifact, samples.optimized_report())
     return console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
 
 

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from phoneproof.core.check import DatasetRef
+from phoneproof.core.check import DatasetRef, Split
 from phoneproof.core.optimization import LayerDamage, ParetoPoint
-from phoneproof.core.report import ArtifactReport, Attempt, Report
+from phoneproof.core.report import ArtifactReport, Attempt, DatasetReport, Report, SplitReport
 from phoneproof.package import optimization_words as words
 from phoneproof.package.junit import junit_xml
 from phoneproof.package.model_card import model_card
@@ -27,6 +27,8 @@ from phoneproof.package.wording import headline
 from tests.unit import optimization_samples as samples
 from tests.unit import report_samples
 from tests.unit.test_package_report_page import Page
+
+REPORT = samples.optimized_report()
 
 
 def attempt(*losses: tuple[str, float, float], **given: object) -> Attempt:
@@ -71,13 +73,13 @@ def test_what_a_check_failed_is_failed_even_where_the_estimate_keeps_the_limit()
 def test_the_closest_try_has_the_smallest_worst_loss() -> None:
     artifact = samples.int8_artifact(accepted=False)
     assert words.closest(artifact) == artifact.attempts[-1]
-    assert words.closest_words(artifact) == (
+    assert words.closest_words(artifact, REPORT) == (
         "“int8, mse ranges, 4 layers in int16” (3.41 MB) came closest: "
         "map50_95_drop 0.012, at most 0.01."
     )
     broken = msgspec.structs.replace(artifact, attempts=(artifact.attempts[2],))
     assert words.closest(broken) is None
-    assert words.closest_words(broken) == ""
+    assert words.closest_words(broken, REPORT) == ""
 
 
 def test_found_words_of_a_winner_of_nobody_and_of_tries_before_it() -> None:
@@ -99,6 +101,35 @@ def test_found_words_of_a_winner_of_nobody_and_of_tries_before_it() -> None:
         samples.int8_artifact(), attempts=(attempt(failed=(("max_abs", 1.0),)),)
     )
     assert words.found_words(before) == "Measured and refused before this one: one try."
+
+
+def test_a_file_refused_on_the_confirmation_images_is_no_find_and_no_near_miss() -> None:
+    artifact = msgspec.structs.replace(
+        samples.int8_artifact(accepted=False), attempts=samples.attempts(accepted=True)
+    )
+    splits = tuple(SplitReport(split=s, n=n, hash="e5" * 32) for s, n in SPLITS)
+    data = DatasetReport(role="evaluation", kind="folder", n=120, labelled=True, splits=splits)
+    report = msgspec.structs.replace(
+        REPORT, accepted=False, verdict="fail", datasets=(data,), artifacts=(artifact,)
+    )
+    assert words.found_words(artifact) == (
+        "Chosen after 5 tries in 1 min 40 s, and refused on other images: “int8, mse ranges, "
+        "4 layers in int16”, 3.41 MB, 4.3 % of its MACs wider than int8."
+    )
+    said = "Chosen on 80 images, refused on 40 others: map50_95_drop 0.041, at most 0.01."
+    assert words.closest_words(artifact, report) == said
+    assert headline(report).sentence == (
+        "Refused: tflite-static_wi8_ai8 kept its limits only on the images that it was chosen on."
+    )
+    shown = (junit_xml(report).decode(), summary_markdown(report), render_report(report, (), ()))
+    for text in (*shown, *words.optimization_lines(report)):
+        assert "came closest" not in text
+        assert "Found after" not in text
+    plain = [text.replace("\\", "") for text in shown]
+    assert all(said in text for text in plain)
+
+
+SPLITS: tuple[tuple[Split, int], ...] = (("selection", 80), ("confirmation", 40))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from phoneproof.package.optimization_words import (
 )
 
 
-def print_attempts(console: Console, artifact: ArtifactReport) -> None:
+def print_attempts(console: Console, artifact: ArtifactReport, report: Report) -> None:
     """The tries of one artifact; where none was accepted, how close the best one came."""
     if not artifact.attempts:
         return
@@ -35,7 +35,7 @@ def print_attempts(console: Console, artifact: ArtifactReport) -> None:
         table.add_row(*_cells(attempt))
     console.print(table)
     console.print(escape(found_words(artifact)), soft_wrap=True, highlight=False)
-    if not artifact.accepted and (closest := closest_words(artifact)):
+    if not artifact.accepted and (closest := closest_words(artifact, report)):
         console.print(escape(closest), soft_wrap=True, highlight=False)
 
 

@@ -54,7 +54,7 @@ def print_report(console: Console, report: Report) -> None:
         print_checks(console, f"{artifact.id}, {artifact.bytes / 1e6:.2f} MB", artifact.checks)
     _print_hints(console, "hub", report.gate, report)
     for artifact in report.artifacts:
-        print_attempts(console, artifact)
+        print_attempts(console, artifact, report)
         if artifact.divergence is not None:
             console.print(
                 f"[red]{escape(artifact.id)}[/red] diverges first at "

@@ -25,7 +25,7 @@ def junit_xml(report: Report) -> bytes:
     for artifact in report.artifacts:
         _suite(root, artifact.id, artifact.checks, artifact.seconds, accepted=artifact.accepted)
         if artifact.attempts and not artifact.accepted:
-            ElementTree.SubElement(root[-1], "system-out").text = _text(_tried(artifact))
+            ElementTree.SubElement(root[-1], "system-out").text = _text(_tried(artifact, report))
     for count in ("tests", "failures", "skipped"):
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
     ElementTree.indent(root)
@@ -61,10 +61,10 @@ def _suite(
         _case(suite, name, check, accepted=accepted)
 
 
-def _tried(artifact: ArtifactReport) -> str:
+def _tried(artifact: ArtifactReport, report: Report) -> str:
     rows = [ATTEMPT_HEADER, *(attempt_row(one) for one in artifact.attempts)]
     lines = [" | ".join(row) for row in rows]
-    return "\n".join(["tried:", *lines, closest_words(artifact)]).rstrip()
+    return "\n".join(["tried:", *lines, closest_words(artifact, report)]).rstrip()
 
 
 def _case(suite: ElementTree.Element, name: str, check: Check, *, accepted: bool) -> None:

@@ -13,7 +13,17 @@ from phoneproof.core.optimization import (
     ReadBack,
 )
 from phoneproof.core.report import ArtifactReport, Attempt, Report
-from phoneproof.package.wording import duration, joined, number, sentence, size
+from phoneproof.package.wording import (
+    check_title,
+    duration,
+    joined,
+    limit_text,
+    number,
+    open_checks,
+    sentence,
+    size,
+    with_unit,
+)
 
 SHOWN_LAYERS: Final = 20
 DELEGATE_NAMES: Final = {
@@ -120,14 +130,42 @@ def closest(artifact: ArtifactReport) -> Attempt | None:
     return min(known, key=lambda pair: pair[0])[1] if known else None
 
 
-def closest_words(artifact: ArtifactReport) -> str:
-    """How close a refused artifact came, in a sentence; empty where nobody can say."""
+def chosen(artifact: ArtifactReport) -> Attempt | None:
+    """The try that the ladder took: the last accepted one; None where there is none."""
+    return next((a for a in reversed(artifact.attempts) if a.accepted), None)
+
+
+def closest_words(artifact: ArtifactReport, report: Report) -> str:
+    """How close a refused artifact came, in a sentence; empty where nobody can say.
+
+    A file that was accepted on the images it was chosen on came all the way there: the words are
+    of the other images, on which it was refused.
+    """
+    if chosen(artifact) is not None:
+        return _refused_elsewhere(artifact, report)
     attempt = closest(artifact)
     if attempt is None:
         return ""
     measured = [loss for loss in losses_of(attempt) if loss.strain is not None]
     worst = max(measured, key=lambda loss: loss.strain or 0.0)
     return f"“{attempt.what}” ({size(attempt.bytes)}) came closest: {worst.words}."
+
+
+def _refused_elsewhere(artifact: ArtifactReport, report: Report) -> str:
+    counts = {
+        split.split: f"{split.n} images"
+        for dataset in report.datasets
+        for split in dataset.splits
+        if split.n
+    }
+    here = counts.get("selection", "the selection images")
+    there = counts.get("confirmation", "the confirmation images")
+    why = [
+        f"{check_title(check)} {with_unit(check.value, check.unit)}, {limit_text(check)}"
+        for check in open_checks(artifact)
+    ]
+    others = there.replace(" images", " others") if there[:1].isdigit() else there
+    return f"Chosen on {here}, refused on {others}: {'; '.join(why)}."
 
 
 ATTEMPT_HEADER: Final = ("try", "outcome", "size", "MACs above int8", "losses", "time")
@@ -186,18 +224,21 @@ def _held(read: ReadBack) -> str:
 
 
 def found_words(artifact: ArtifactReport) -> str:
-    """How many tries it took, and what won."""
+    """How many tries it took, and what won; where that was refused on other images, no find."""
     count = sum(not attempt.broke.startswith("not tried") for attempt in artifact.attempts)
     seconds = sum(attempt.seconds for attempt in artifact.attempts)
     tries = "one try" if count == 1 else f"{count} tries"
     took = f" in {duration(seconds)}" if seconds else ""
-    winner = next((a for a in reversed(artifact.attempts) if a.accepted), None)
+    winner = chosen(artifact)
     if winner is None and artifact.accepted:
         return f"Measured and refused before this one: {tries}{took}."
     if winner is None:
         return f"{tries}{took}; none was accepted.".capitalize()
     wide = winner.macs_above_int8
     share = f", {percent(wide)} of its MACs wider than int8" if wide is not None else ""
+    file = f"“{winner.what}”, {size(winner.bytes)}{share}"
+    if not artifact.accepted:
+        return f"Chosen after {tries}{took}, and refused on other images: {file}."
     kept_apart = any(
         check.dataset is not None and check.dataset.split == "confirmation"
         for check in artifact.checks
@@ -208,7 +249,7 @@ def found_words(artifact: ArtifactReport) -> str:
         else "The checks are of the images that the tries were chosen on: there were too few to "
         "keep some apart, so the figures may flatter."
     )
-    return f"Found after {tries}{took}: “{winner.what}”, {size(winner.bytes)}{share}. {images}"
+    return f"Found after {tries}{took}: {file}. {images}"
 
 
 def sensitivity_words(layers: tuple[LayerDamage, ...]) -> str:

@@ -43,9 +43,8 @@ def summary_markdown(report: Report) -> str:
         parts.append(table(header, refused))
     for artifact in report.artifacts:
         if artifact.attempts and not artifact.accepted:
-            parts.append(
-                f"**{plain(artifact.id)}, what was tried.** {plain(closest_words(artifact))}"
-            )
+            closest = plain(closest_words(artifact, report))
+            parts.append(f"**{plain(artifact.id)}, what was tried.** {closest}")
             parts.append(table(ATTEMPT_HEADER, [attempt_row(one) for one in artifact.attempts]))
     return "\n\n".join(part for part in parts if part) + "\n"
 

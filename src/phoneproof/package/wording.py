@@ -178,7 +178,9 @@ def _refused(report: Report, broken: ArtifactReport) -> Headline:
     if others:
         support.append(f"{joined(others)} {'was' if len(others) == 1 else 'were'} accepted.")
     claim = f"Refused: {broken.id} {kind}. The step that broke it is “{broken.step}”."
-    if len(broken.attempts) > 1:
+    if any(attempt.accepted for attempt in broken.attempts):
+        claim = f"Refused: {broken.id} kept its limits only on the images that it was chosen on."
+    elif len(broken.attempts) > 1:
         claim = f"Refused: none of {len(broken.attempts)} tries at {broken.id} kept its limits."
     return Headline(word="Refused", sentence=claim, support=tuple(support))
 
