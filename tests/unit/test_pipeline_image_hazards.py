@@ -97,7 +97,7 @@ def test_facts_of_a_folder(tmp_path: Path) -> None:
     )
     facts = data_facts(found, load(tmp_path, ("cat", "dog")))
     assert (facts.images, facts.skipped, facts.labelled) == (12, 1, True)
-    assert facts.calibration + facts.selection + facts.confirmation == 12
+    assert facts.calibration == 12
     assert find_labels(tmp_path / "cat", None, "classify").layout == "plain"
 
 

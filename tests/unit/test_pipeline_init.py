@@ -32,8 +32,6 @@ FACTS = DataFacts(
     skipped=2,
     labelled=True,
     calibration=2,
-    selection=3,
-    confirmation=5,
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -123,7 +121,7 @@ def test_reasons_stand_beside_the_values_and_guesses_are_loud(tmp_path: Path) ->
     assert 'preset = "yolox"  # implied: the head is YOLOX\'s own\n' in text
     assert "# ASSUMED: the defaults of the family's own predictor" in text
     flowing = text.replace("\n# ", " ")
-    assert "2 for calibration, 3 for selection, 5 for confirmation" in flowing
+    assert "For int8, 2 of them calibrate" in flowing
 
 
 def test_many_placeholders_are_not_written_out(tmp_path: Path) -> None:

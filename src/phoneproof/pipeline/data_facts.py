@@ -19,7 +19,7 @@ class DataFacts:
 
     layout, reason: how it was recognised. class_names: in the data set's own order. suggests:
     the task its labels are for, null where it has none. images: usable ones, each content once;
-    skipped: the rest. calibration, selection, confirmation: how the images would be divided.
+    skipped: the rest. calibration: how many of them would calibrate int8 files.
     """
 
     layout: str
@@ -30,8 +30,6 @@ class DataFacts:
     skipped: int
     labelled: bool
     calibration: int
-    selection: int
-    confirmation: int
     hazards: tuple[Hazard, ...] = ()
 
 
@@ -104,10 +102,10 @@ def small_pictures_size(images: Path) -> Size | None:
 
 def data_facts(found: FoundLabels, images: ImageSet, progress: Progress = silent) -> DataFacts:
     """The facts of a loaded set, including the hazards of its pictures."""
-    from phoneproof.data.split import split_by_hash
     from phoneproof.pipeline.image_hazards import image_hazards
+    from phoneproof.pipeline.splits import divided
 
-    splits = split_by_hash(images.items)
+    _, splits = divided(images, None)
     return DataFacts(
         layout=found.layout,
         reason=found.reason,
@@ -117,7 +115,5 @@ def data_facts(found: FoundLabels, images: ImageSet, progress: Progress = silent
         skipped=len(images.skipped),
         labelled=images.labelled,
         calibration=len(splits.calibration.items),
-        selection=len(splits.selection.items),
-        confirmation=len(splits.confirmation.items),
         hazards=image_hazards(images, progress),
     )

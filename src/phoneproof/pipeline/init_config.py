@@ -148,11 +148,10 @@ def _data(images: str, labels: str | None, data: DataFacts) -> list[str]:
     if labels is not None:
         lines += assignment("labels", labels, "read: named by you")
     lines += comment(
-        "Float conversions are measured on all of these. Where a step calibrates or searches, "
-        "the images are divided once by their content, and adding images moves none: "
-        f"{data.calibration} for calibration, {data.selection} for selection, "
-        f"{data.confirmation} for confirmation."
+        f"Float files are measured on all of these. For int8, {data.calibration} of them "
+        "calibrate; a folder of other pictures leaves them all to be measured on:"
     )
+    lines += comment('calibration = "photos/"')
     return lines
 
 
