@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from phoneproof.core.artifact import Artifact, Lineage
-from phoneproof.core.binding import Binding, Box, InputBinding, OutputBinding
+from phoneproof.core.binding import Binding, Box, InputBinding, OutputBinding, Precision
 from phoneproof.core.check import Check
 from phoneproof.core.contract import Contract, Crop, ImageInput
 from phoneproof.core.errors import ConfigError, InvalidInput, VerificationFailed
 from phoneproof.core.golden import GoldenIndex
 from phoneproof.core.json_format import parse
 from phoneproof.core.tensors import TensorSpec
+from phoneproof.package import golden_check
 from phoneproof.package.golden import OpenSession, make_golden
 from phoneproof.package.golden_check import check_golden
 from phoneproof.package.golden_pictures import generated_pictures
+from phoneproof.package.golden_steps import Steps
 from phoneproof.package.golden_tensors import SAMPLE, read_tensor, sample_step, write_tensor
 from phoneproof.runtimes.base import Session, Tensor, Tensors
 from tests.unit import report_samples as samples
@@ -228,6 +230,77 @@ def test_another_model_fails_outputs_and_results(tmp_path: Path, task: str) -> N
     assert outputs.verdict == "fail"
     assert outputs.worst
     assert named(checks, "golden_results").verdict == "fail"
+
+
+def integers(
+    compute: Callable[[NDArray[np.float32]], dict[str, Tensor]], moved: int = 0
+) -> Callable[[NDArray[np.float32]], dict[str, Tensor]]:
+    """Scores on a grid of 1/256 that another host's kernels move by whole steps."""
+
+    def run(tensor: NDArray[np.float32]) -> dict[str, Tensor]:
+        outputs = compute(tensor)
+        scores = np.rint(outputs["scores"] * 256) + moved
+        return {**outputs, "scores": (scores / 256).astype(np.float32)}
+
+    return run
+
+
+@pytest.mark.parametrize("task", ["classify", "detect"])
+@pytest.mark.parametrize(
+    ("precision", "moved", "verdict"),
+    [
+        ("static_wi8_ai8", 1, "pass"),
+        ("static_wi8_ai8", -1, "pass"),
+        ("float32", 1, "fail"),
+        ("float16", 1, "fail"),
+        ("static_wi8_ai8", 12, "fail"),
+    ],
+)
+def test_integers_may_move_by_a_step_and_no_more(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    precision: Precision,
+    moved: int,
+    verdict: str,
+) -> None:
+    folder, made = tmp_path / "golden", make(tmp_path / "first", task)
+    artifact = msgspec.structs.replace(made.artifact, precision=precision)
+    pairs = [(artifact, folder)]
+    make_golden(folder, made.contract, pairs, opener(integers(made.compute)), ())
+    if precision == "static_wi8_ai8":
+        known = Steps(integers=True, scales={"scores": 1 / 256})
+        monkeypatch.setattr(golden_check, "steps_of", lambda *_: known)
+    checks = check_golden(folder, made.contract, pairs, opener(integers(made.compute, moved)))
+    assert named(checks, "golden_outputs").verdict == verdict
+    assert named(checks, "golden_results").verdict == verdict
+
+
+@pytest.mark.parametrize("task", ["classify", "detect"])
+def test_integers_of_other_weights_fail(tmp_path: Path, task: str) -> None:
+    def swapped(tensor: NDArray[np.float32]) -> dict[str, Tensor]:
+        outputs = made.compute(tensor)
+        return {**outputs, "scores": outputs["scores"][:, ::-1].copy()}
+
+    made = make(tmp_path / "first", task)
+    artifact = msgspec.structs.replace(made.artifact, precision="static_wi8_ai8")
+    folder = tmp_path / "golden"
+    pairs = [(artifact, folder)]
+    make_golden(folder, made.contract, pairs, opener(integers(made.compute)), ())
+    same = check_golden(folder, made.contract, pairs, opener(integers(made.compute)))
+    assert named(same, "golden_outputs").verdict == "pass"
+    assert named(same, "golden_results").verdict == "pass"
+    other = check_golden(folder, made.contract, pairs, opener(integers(swapped)))
+    assert named(other, "golden_outputs").verdict == "fail"
+    assert named(other, "golden_results").verdict == "fail"
+
+
+def test_without_a_scale_a_step_is_a_part_of_the_recorded_range() -> None:
+    assert Steps(integers=True).free("out", 0.5, 2.55) == pytest.approx(2 * 0.01)
+    assert Steps(integers=True).free("out", -2.55, 2.55) == pytest.approx(2 * 0.02)
+    known = Steps(integers=True, scales={"out": 0.1})
+    assert known.free("out", 0.0, 2.55) == pytest.approx(0.2)
+    assert Steps().free("out", -2.55, 2.55) == 0.0
 
 
 def test_a_model_that_gives_nan_fails(tmp_path: Path) -> None:
