@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 from phoneproof.formats.onnx_file import read_onnx
-
-_WEIGHTED: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+from phoneproof.formats.onnx_precision import WEIGHTS_AT
 
 
 def tail_layers(path: Path) -> tuple[str, ...]:
@@ -37,9 +35,10 @@ def tail_layers(path: Path) -> tuple[str, ...]:
 
 
 def _is_learned(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
-    if node.op_type not in _WEIGHTED:
+    at = WEIGHTS_AT.get(node.op_type)
+    if at is None or at >= len(node.input):
         return False
-    weights = constants.get(node.input[1])
+    weights = constants.get(node.input[at])
     if weights is None:
         return False
     values = numpy_helper.to_array(weights).ravel()

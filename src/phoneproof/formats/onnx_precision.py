@@ -12,7 +12,7 @@ from onnx import TensorProto
 from phoneproof.core.binding import Precision
 from phoneproof.formats.inventory import dominant
 
-_WEIGHTS_AT: Final[Mapping[str, int]] = {
+WEIGHTS_AT: Final[Mapping[str, int]] = {
     "Conv": 1,
     "ConvTranspose": 1,
     "Gemm": 1,
@@ -22,7 +22,8 @@ _WEIGHTS_AT: Final[Mapping[str, int]] = {
     "QLinearConv": 3,
     "QLinearMatMul": 3,
 }
-"""Operators that carry nearly all weights of a network -> the input that holds them."""
+"""Operators that carry nearly all weights of a network -> the input that holds them
+(https://onnx.ai/onnx/operators)."""
 
 _BY_OPERATOR: Final[Mapping[str, Precision]] = {
     "ConvInteger": "dynamic_wi8",
@@ -86,7 +87,7 @@ class _Graph:
 
     def weights(self, node: onnx.NodeProto) -> Iterator[tuple[Precision, onnx.TensorProto]]:
         """The constant weights of a node and what it computes with; nothing for other nodes."""
-        index = _WEIGHTS_AT.get(node.op_type, len(node.input))
+        index = WEIGHTS_AT.get(node.op_type, len(node.input))
         if index >= len(node.input):
             return
         name, maker = node.input[index], self._makers.get(node.input[index])

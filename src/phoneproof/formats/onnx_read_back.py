@@ -15,21 +15,11 @@ from phoneproof.core.errors import InvalidInput, first_line
 from phoneproof.core.optimization import ReadBack
 from phoneproof.formats.inventory import ranked
 from phoneproof.formats.onnx_file import dtype_name, read_onnx
+from phoneproof.formats.onnx_precision import WEIGHTS_AT
 from phoneproof.formats.shares import Tally, gzip_size
 
 _CONVERSIONS: Final = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast")
 """They change how a number is written, and compute nothing."""
-_WEIGHTS_AT: Final = {
-    "Conv": 1,
-    "ConvTranspose": 1,
-    "Gemm": 1,
-    "MatMul": 1,
-    "ConvInteger": 1,
-    "MatMulInteger": 1,
-    "QLinearConv": 3,
-    "QLinearMatMul": 3,
-}
-"""Which input holds the weights (https://onnx.ai/onnx/operators)."""
 _INTEGERS: Final = {"int8": "int8", "uint8": "int8", "int16": "int16", "uint16": "int16"}
 _ACTIVATIONS: Final = ("Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSwish", "Tanh")
 
@@ -85,7 +75,7 @@ class _Reader:
         self.open_sizes = any(
             not dim.HasField("dim_value")
             for node in graph.node
-            if node.op_type in _WEIGHTS_AT and (value := self._values.get(node.output[0]))
+            if node.op_type in WEIGHTS_AT and (value := self._values.get(node.output[0]))
             for dim in value.shape.dim[1:]
         )
 
@@ -143,7 +133,7 @@ class _Reader:
         return max((_INTEGERS.get(kind, kind) for kind in kinds), key=len)
 
     def _weight_type(self, node: onnx.NodeProto) -> str | None:
-        at = _WEIGHTS_AT.get(node.op_type)
+        at = WEIGHTS_AT.get(node.op_type)
         if at is None or at >= len(node.input):
             return None
         tensor = self._constants.get(self._stored(node.input[at]))
@@ -175,7 +165,7 @@ class _Reader:
     def macs(self, node: onnx.NodeProto) -> int:
         """Multiply-accumulates; filters are [out, in / groups, ...], transposed ones
         [in, out / groups, ...]."""
-        at = _WEIGHTS_AT.get(node.op_type)
+        at = WEIGHTS_AT.get(node.op_type)
         if at is None or at >= len(node.input) or not node.output:
             return 0
         weights = self._shape(node.input[at])
@@ -197,7 +187,7 @@ class _Reader:
             if node.op_type not in _ACTIVATIONS:
                 continue
             maker = self._makers.get(node.input[0])
-            if maker is None or maker.op_type not in _WEIGHTS_AT:
+            if maker is None or maker.op_type not in WEIGHTS_AT:
                 continue
             if len(self._readers.get(maker.output[0], [])) == 1:
                 found[f"{node.op_type} after {maker.op_type}"] += 1

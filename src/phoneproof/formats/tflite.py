@@ -314,7 +314,7 @@ def read_inventory(path: Path) -> FileInventory:
     return inventory(read_tflite(path))
 
 
-_WEIGHTS_AT: Final = {
+WEIGHTS_AT: Final = {
     "CONV_2D": 1,
     "DEPTHWISE_CONV_2D": 1,
     "FULLY_CONNECTED": 1,
@@ -322,7 +322,7 @@ _WEIGHTS_AT: Final = {
     "BATCH_MATMUL": 1,
     "EMBEDDING_LOOKUP": 1,
 }
-"""Which input holds an operator's weights."""
+"""Which input holds an operator's weights (https://ai.google.dev/edge/litert/models/ops)."""
 
 _KINDS: Final[dict[tuple[str, bool, str], Precision]] = {
     ("float32", False, "float32"): "float32",
@@ -342,7 +342,7 @@ def _precision(graph: TfliteGraph) -> Precision:
     expanded = {op.outputs[0]: op.inputs[0] for op in graph.ops if op.name == "DEQUANTIZE"}
     kinds: list[tuple[Precision, int]] = []
     for op in graph.ops:
-        at = _WEIGHTS_AT.get(op.name)
+        at = WEIGHTS_AT.get(op.name)
         if at is None or at >= len(op.inputs):
             continue
         index = op.inputs[at]

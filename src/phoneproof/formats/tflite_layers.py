@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
-from phoneproof.formats.tflite import TfliteGraph, TfliteOp
-
-WEIGHTS_AT: Final = {
-    "CONV_2D": 1,
-    "DEPTHWISE_CONV_2D": 1,
-    "FULLY_CONNECTED": 1,
-    "TRANSPOSE_CONV": 1,
-    "BATCH_MATMUL": 1,
-}
-"""Which input of an operator holds its weights."""
+from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp
 
 
 def layer_name(graph: TfliteGraph, op: TfliteOp) -> str:
-    """An operator's name: that of its first output."""
-    return graph.tensors[op.outputs[0]].name
+    """An operator's name: that of its first output; "" where it has none."""
+    return graph.tensors[op.outputs[0]].name if op.outputs else ""
 
 
 def tail_layers(graph: TfliteGraph) -> tuple[str, ...]:

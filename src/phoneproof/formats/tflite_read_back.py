@@ -13,8 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 from phoneproof.core.optimization import ReadBack
 from phoneproof.formats.inventory import ranked
 from phoneproof.formats.shares import Tally, gzip_size
-from phoneproof.formats.tflite import TfliteGraph, TfliteOp, TfliteTensor, read_tflite
-from phoneproof.formats.tflite_layers import WEIGHTS_AT, layer_name
+from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp, TfliteTensor, read_tflite
+from phoneproof.formats.tflite_layers import layer_name
 
 _CONVERSIONS: Final = ("QUANTIZE", "DEQUANTIZE")
 """They change how a number is written, and compute nothing."""
@@ -84,7 +84,7 @@ def op_macs(graph: TfliteGraph, op: TfliteOp) -> int:
         return made * left[-2 if op.options.flag("adjX") else -1]
     if op.name == "FULLY_CONNECTED":
         return made * weights[-1] if weights else 0
-    if len(weights) != 4:
+    if len(weights) != 4 or op.name == "EMBEDDING_LOOKUP":
         return 0
     height, width = weights[1:3]
     if op.name == "DEPTHWISE_CONV_2D":

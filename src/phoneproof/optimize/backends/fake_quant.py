@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phoneproof.formats.tflite import TfliteOp
-from phoneproof.optimize.backends.tflite_plan import WEIGHTS_AT, Arithmetic, Plan
+from phoneproof.formats.tflite import WEIGHTS_AT, TfliteOp
+from phoneproof.optimize.backends.tflite_plan import Arithmetic, Plan
 from phoneproof.optimize.backends.tflite_ranges import Statistics
 from phoneproof.runtimes.backends.tflite_torch.module import Hook, TfliteModule
 

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phoneproof.formats.tflite import TfliteOp
+from phoneproof.formats.tflite import WEIGHTS_AT, TfliteOp
 from phoneproof.optimize.backends.fake_quant import FakeQuant, Grid, grid_of
-from phoneproof.optimize.backends.tflite_plan import WEIGHTS_AT, Plan
+from phoneproof.optimize.backends.tflite_plan import Plan
 from phoneproof.optimize.backends.tflite_ranges import Statistics
 from phoneproof.runtimes.backends.tflite_torch.module import Hook, TfliteModule
 

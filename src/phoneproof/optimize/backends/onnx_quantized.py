@@ -22,8 +22,8 @@ from phoneproof.optimize.backends.onnx_source import (
     write_candidate,
 )
 from phoneproof.optimize.backends.onnx_weights import expand_before_use, multiply_integers
-from phoneproof.optimize.backends.tflite_ranges import read_bounds
 from phoneproof.optimize.base import OptimizeRequest
+from phoneproof.optimize.read_bounds import read_bounds
 
 _OPSET_BY_CHANNEL: Final = 13
 """QuantizeLinear and DequantizeLinear by channel."""

@@ -22,13 +22,11 @@ from phoneproof.core.errors import (
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.formats.model_file import require_model_file, write_bytes
 from phoneproof.formats.onnx_file import constants, embed, onnx_inventory, read_onnx
+from phoneproof.formats.onnx_precision import WEIGHTS_AT
 from phoneproof.optimize.base import OptimizeRequest
 
 _LARGEST_BYTES: Final = (1 << 31) - 1
 """Protobuf's limit for one message; larger models keep their weights in files beside them."""
-
-_WEIGHTS_AT: Final = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
-"""Operators with weights -> the input that holds them."""
 
 
 def open_float32(path: Path) -> onnx.ModelProto:
@@ -97,7 +95,7 @@ def weighted(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, onnx.Tens
     """Layers with constant float32 weights (convolutions, products of matrices), with these."""
     known = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
-        index = _WEIGHTS_AT.get(node.op_type)
+        index = WEIGHTS_AT.get(node.op_type)
         if index is None or node.domain not in ("", "ai.onnx"):
             continue
         tensor = known.get(node.input[index])

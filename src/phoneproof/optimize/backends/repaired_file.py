@@ -17,8 +17,9 @@ from phoneproof.core.recipe import MethodRanges, Ranges, TensorRange
 from phoneproof.formats.model_file import write_bytes
 from phoneproof.formats.tflite import TfliteGraph, inventory, read_tflite
 from phoneproof.formats.tflite_constants import with_constants
-from phoneproof.optimize.backends.tflite_ranges import Bounds, input_bounds, read_bounds
+from phoneproof.optimize.backends.tflite_ranges import input_bounds
 from phoneproof.optimize.base import RepairedModel, RepairRequest
+from phoneproof.optimize.read_bounds import Bounds, read_bounds
 from phoneproof.pixels.image import read_image
 from phoneproof.pixels.preprocess import Preprocessor
 
@@ -60,7 +61,7 @@ def start_bounds(request: RepairRequest, graph: TfliteGraph) -> Bounds:
     """The recipe's ranges, the image's own in place of what was measured of it.
 
     Raises:
-        InvalidInput, OptimizationFailed: as `tflite_ranges.read_bounds`.
+        InvalidInput, OptimizationFailed: as `read_bounds`.
     """
     bounds = dict(read_bounds(request.ranges, request.artifact, request.recipe.ranges))
     if not request.binding.image.normalise_in_file:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.events import Progress
-from phoneproof.formats.tflite import TfliteGraph
+from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph
 from phoneproof.optimize.backends.fake_quant import FakeQuant
 from phoneproof.optimize.backends.repaired_file import (
     pictures,
@@ -29,7 +29,7 @@ from phoneproof.optimize.backends.repaired_file import (
     text,
     written,
 )
-from phoneproof.optimize.backends.tflite_plan import WEIGHTS_AT, Plan, plan_ops
+from phoneproof.optimize.backends.tflite_plan import Plan, plan_ops
 from phoneproof.optimize.backends.tflite_ranges import statistics
 from phoneproof.optimize.base import RepairedModel, RepairRequest
 from phoneproof.runtimes.backends.tflite_torch.module import Hook, TfliteModule

@@ -7,6 +7,7 @@ import msgspec
 from phoneproof.core.events import Progress
 from phoneproof.core.recipe import Static
 from phoneproof.formats.tflite import TfliteGraph
+from phoneproof.formats.tflite_layers import layer_name
 from phoneproof.optimize.backends.learned_grids import LearnedGrids
 from phoneproof.optimize.backends.learned_targets import as_the_app_reads, border, cut
 from phoneproof.optimize.backends.learning import Learner, deterministic
@@ -17,7 +18,7 @@ from phoneproof.optimize.backends.repaired_file import (
     text,
     written,
 )
-from phoneproof.optimize.backends.tflite_plan import layer_name, plan_ops
+from phoneproof.optimize.backends.tflite_plan import plan_ops
 from phoneproof.optimize.backends.tflite_ranges import statistics
 from phoneproof.optimize.base import RepairedModel, RepairRequest
 from phoneproof.runtimes.backends.tflite_torch.module import TfliteModule

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.events import Progress
-from phoneproof.formats.tflite import TfliteGraph, TfliteOp
+from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp
 from phoneproof.formats.tflite_values import constant_values
 from phoneproof.optimize.backends.repaired_file import pictures, read_float32, text, written
-from phoneproof.optimize.backends.tflite_plan import WEIGHTS_AT, has_weights
+from phoneproof.optimize.backends.tflite_plan import has_weights
 from phoneproof.optimize.base import RepairedModel, RepairRequest
 from phoneproof.runtimes.backends.tflite_torch.module import Hook, TfliteModule
 

@@ -14,7 +14,8 @@ from ai_edge_quantizer.utils.tfl_flatbuffer_utils import TFL_OP_CODE_TO_NAME
 from phoneproof.core.errors import OptimizationFailed, nearest
 from phoneproof.core.recipe import Dynamic, Static, WeightOnly
 from phoneproof.formats.inventory import ranked
-from phoneproof.formats.tflite import TfliteGraph, TfliteOp
+from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp
+from phoneproof.formats.tflite_layers import layer_name
 
 Arithmetic = Literal["int8", "int16", "dynamic8", "expanded8", "expanded4"]
 """``int8``, ``int16``: activations of that type with int8 weights. ``dynamic8``: int8 weights,
@@ -29,16 +30,6 @@ _NAMES: Final = {
     if isinstance(code, int) and code in TFL_OP_CODE_TO_NAME
 }
 """The format's name of an operator -> ai-edge-quantizer's."""
-
-WEIGHTS_AT: Final = {
-    "CONV_2D": 1,
-    "DEPTHWISE_CONV_2D": 1,
-    "FULLY_CONNECTED": 1,
-    "TRANSPOSE_CONV": 1,
-    "BATCH_MATMUL": 1,
-    "EMBEDDING_LOOKUP": 1,
-}
-"""Which input holds an operator's weights (https://ai.google.dev/edge/litert/models/ops)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,11 +74,6 @@ def plan_ops(graph: TfliteGraph, recipe: Quantizing) -> Plan:
             next_step="take layers out of float_layers, or ship the float32 file",
         )
     return Plan(ops=tuple(ops), kept_float=ranked(kept))
-
-
-def layer_name(graph: TfliteGraph, op: TfliteOp) -> str:
-    """A layer's name: its operator's first output tensor."""
-    return graph.tensors[op.outputs[0]].name if op.outputs else ""
 
 
 def float_activations(graph: TfliteGraph, op: TfliteOp) -> tuple[int, ...]:

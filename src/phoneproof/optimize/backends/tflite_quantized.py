@@ -32,24 +32,20 @@ from phoneproof.formats.tflite import (
     read_tflite,
     tflite_tensors,
 )
+from phoneproof.formats.tflite_layers import layer_name
 from phoneproof.formats.tflite_values import is_quantised
 from phoneproof.formats.tflite_write import TfliteEdit, edit_tflite
 from phoneproof.optimize.backends.tflite_plan import (
     Arithmetic,
     Plan,
     Quantizing,
-    layer_name,
     op_config,
     plan_ops,
     static_config,
 )
-from phoneproof.optimize.backends.tflite_ranges import (
-    Statistics,
-    input_bounds,
-    read_bounds,
-    statistics,
-)
+from phoneproof.optimize.backends.tflite_ranges import Statistics, input_bounds, statistics
 from phoneproof.optimize.base import OptimizeRequest
+from phoneproof.optimize.read_bounds import read_bounds
 
 _EVERYTHING: Final = "^"
 

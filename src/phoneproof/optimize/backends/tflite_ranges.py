@@ -3,29 +3,18 @@ that leave room for the bias."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phoneproof.core.artifact import file_sha256
 from phoneproof.core.contract import Contract
-from phoneproof.core.errors import InvalidInput, OptimizationFailed, StorageError, nearest
-from phoneproof.core.json_format import parse
-from phoneproof.core.recipe import RangeMethod, Ranges
-from phoneproof.formats.tflite import TfliteGraph, TfliteOp
+from phoneproof.core.errors import OptimizationFailed, nearest
+from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp
 from phoneproof.formats.tflite_values import constant_values
-from phoneproof.optimize.backends.tflite_plan import (
-    WEIGHTS_AT,
-    Plan,
-    float_activations,
-    has_weights,
-)
+from phoneproof.optimize.backends.tflite_plan import Plan, float_activations, has_weights
+from phoneproof.optimize.read_bounds import Bounds
 
-Bounds = Mapping[str, tuple[float, float]]
 Statistics = dict[str, dict[str, NDArray[np.float64]]]
 """Tensor -> min and max, as ai-edge-quantizer takes them: 0-d for activations."""
 
@@ -35,44 +24,6 @@ _WIDER: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Steps by which either end of the input's range may grow."""
 _CHANNEL_AXIS: Final = {"DEPTHWISE_CONV_2D": 3}
 """Axis of the output channels in the weights; 0 for all others."""
-
-
-def read_bounds(path: Path | None, artifact: Path, method: RangeMethod) -> Bounds:
-    """Tensor -> (low, high) of one method.
-
-    Raises:
-        OptimizationFailed: no ranges at all, or not by this method.
-        InvalidInput: the file is damaged, belongs to another model, or holds a range that is not
-            finite or whose low end is above its high end (the tensor is named).
-    """
-    if path is None:
-        raise OptimizationFailed(
-            "a static recipe needs ranges", found="no ranges.json", next_step="calibrate first"
-        )
-    try:
-        ranges = parse(path.read_bytes(), Ranges, what=path.name)
-    except OSError as error:
-        raise StorageError.of(f"cannot read {path.name}", error) from error
-    if ranges.artifact != file_sha256(artifact):
-        raise InvalidInput(
-            f"{path.name} was calibrated on another file than {artifact.name}",
-            found=f"ranges of {ranges.artifact[:12]}",
-            next_step="calibrate this file",
-        )
-    found = ranges.of(method)
-    if found is None:
-        known = ", ".join(one.method for one in ranges.methods) or "none"
-        raise OptimizationFailed(
-            f"{path.name} has no ranges by the method {method}", found=f"it has {known}"
-        )
-    for one in found:
-        if not (math.isfinite(one.low) and math.isfinite(one.high) and one.low <= one.high):
-            raise InvalidInput(
-                f"the range of tensor {one.tensor!r} cannot be used",
-                found=f"{one.low} .. {one.high}",
-                next_step="look for NaN or infinite activations in that layer",
-            )
-    return {one.tensor: (one.low, one.high) for one in found}
 
 
 def input_bounds(contract: Contract) -> tuple[float, float]:

@@ -25,10 +25,12 @@ from phoneproof.core.events import Progress, silent
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import RangeMethod, Static
 from phoneproof.formats.tflite import TfliteGraph, read_tflite
+from phoneproof.formats.tflite_layers import layer_name
 from phoneproof.formats.tflite_read_back import layer_macs
 from phoneproof.optimize.backends.fake_quant import FakeQuant
-from phoneproof.optimize.backends.tflite_plan import layer_name, plan_ops
-from phoneproof.optimize.backends.tflite_ranges import input_bounds, read_bounds, statistics
+from phoneproof.optimize.backends.tflite_plan import plan_ops
+from phoneproof.optimize.backends.tflite_ranges import input_bounds, statistics
+from phoneproof.optimize.read_bounds import read_bounds
 from phoneproof.pixels.image import read_image
 from phoneproof.pixels.preprocess import Preprocessor
 from phoneproof.runtimes.backends.tflite_torch.module import Hook, TfliteModule
