@@ -18,7 +18,10 @@ def weights(name: str, dtype: DTypeLike, size: int = 16) -> onnx.TensorProto:
 
 def rounded(name: str, zero: DTypeLike) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """QuantizeLinear and DequantizeLinear of an activation, to ``name/real``."""
-    constants = [from_array(np.array(0.1, np.float32), "scale"), from_array(np.zeros((), zero), "zero")]
+    constants = [
+        from_array(np.array(0.1, np.float32), "scale"),
+        from_array(np.zeros((), zero), "zero"),
+    ]
     nodes = [
         helper.make_node("QuantizeLinear", [name, "scale", "zero"], [f"{name}/q"]),
         helper.make_node("DequantizeLinear", [f"{name}/q", "scale", "zero"], [f"{name}/real"]),
