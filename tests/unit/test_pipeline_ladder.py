@@ -119,7 +119,15 @@ class Bench:
     def attempt(self, rung: Rung, what: str, trunk: Trunk, recipe: Recipe) -> Tried:
         self.seen.append((rung, what))
         found = judged(self.drops(rung, what, recipe))
-        attempt = Attempt(what=what, bytes=1, failed=(), rung=rung, accepted=found.accepted)
+        wide = len(recipe.float_layers) / 100 if isinstance(recipe, Static) else 1.0
+        attempt = Attempt(
+            what=what,
+            bytes=1,
+            failed=(),
+            rung=rung,
+            accepted=found.accepted,
+            macs_above_int8=wide,
+        )
         return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt, judged=found)
 
     def threshold_may_help(self, tried: Tried) -> bool:
@@ -254,6 +262,19 @@ def test_the_least_bad_recipe_is_refined(monkeypatch: pytest.MonkeyPatch) -> Non
     found, bench = run(monkeypatch, drops, task="classify")
     assert found.accepted
     assert bench.seen[-1] == ("wide layers", "2 layers in float, mse ranges")
+
+
+def test_no_more_layers_are_wide_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "WIDE_MACS", 1.0)
+
+    def drops(rung: Rung, what: str, recipe: Recipe) -> float:
+        enough = isinstance(recipe, Static) and len(recipe.float_layers) >= 7
+        return 0.0 if rung == "wide layers" and enough else 0.5
+
+    found, bench = run(monkeypatch, drops, task="classify")
+    tried = [what.split()[0] for rung, what in bench.seen if rung == "wide layers"]
+    assert tried == ["1", "2", "4", "8", "6", "5"]
+    assert found.attempts[-1].what.startswith("6 layers")
 
 
 def test_wide_layers_stay_within_their_share(monkeypatch: pytest.MonkeyPatch) -> None:

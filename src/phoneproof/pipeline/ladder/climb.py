@@ -22,7 +22,7 @@ from phoneproof.core.report import Attempt
 from phoneproof.pipeline.artifact_chain import FLOAT32_SHARES, ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
 from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk
-from phoneproof.pipeline.ladder.wide import wide_layers
+from phoneproof.pipeline.ladder.wide import Layer, wide_layers
 from phoneproof.pipeline.ladder.workbench import Workbench
 from phoneproof.pipeline.process import BuildStopped
 from phoneproof.pipeline.request import ArtifactRequest
@@ -35,6 +35,9 @@ NARROW_MACS: Final = 0.05
 WIDE_MACS: Final = 0.3
 """How much of the arithmetic may stay wider than int8: first nearly nothing, in the end less than
 a third, beyond which a float16 file is as good."""
+
+FEWER: Final = 2
+"""Tries between the last count of wide layers that was refused and the first that was accepted."""
 
 LEARNING_SHARE: Final = 0.4
 """Of the whole budget, how much learning takes; not begun where less is left. A share of what is
@@ -68,8 +71,12 @@ class Climb:
         return any(one.accepted for one in self.tried)
 
     def best(self) -> Tried:
-        """The accepted candidate, or the one whose worst loss is the least."""
-        return min(self.tried, key=lambda one: (not one.accepted, one.excess))
+        """Of the accepted candidates the one that computes most in int8; else the one whose worst
+        loss is the least."""
+        return min(
+            self.tried,
+            key=lambda one: (not one.accepted, one.accepted and one.wide, one.excess),
+        )
 
     def best_static(self) -> tuple[Tried, Static]:
         """The best candidate with int8 activations, and its recipe."""
@@ -252,20 +259,43 @@ def _repaired(
 
 
 def _widen(climbing: Climb, trunk: Trunk, recipe: Static, macs: float) -> Iterator[None]:
-    """1, 2, 4 ... of the most harmful layers in float, as long as they hold at most `macs`."""
-    done = {one.recipe for one in climbing.tried}
+    """1, 2, 4 ... of the most harmful layers in float, as long as they hold at most `macs`; then
+    fewer than the first count that is accepted, as far as that goes in a few tries.
+    """
     graph = climbing.bench.layers(trunk)
+    refused = 0
     for count in _doubling(len(climbing.damage)):
-        kept, share = wide_layers(graph, climbing.damage, count)
+        _, share = wide_layers(graph, climbing.damage, count)
         if share > macs:
             break
-        wider = msgspec.structs.replace(
-            recipe, float_layers=tuple(sorted({*recipe.float_layers, *kept}))
-        )
-        if wider not in done:
-            words = f"{count} layer{'s' * (count > 1)} in float, {recipe.ranges} ranges"
-            climbing.attempt("wide layers", trunk, (words, wider))
-            yield
+        if not _spare(climbing, trunk, recipe, graph, count):
+            continue
+        accepted = count
+        for _ in range(FEWER):
+            middle = (refused + accepted) // 2
+            if not climbing.accepted or middle in (refused, accepted):
+                break
+            _spare(climbing, trunk, recipe, graph, middle)
+            if climbing.tried[-1].accepted:
+                accepted = middle
+            else:
+                refused = middle
+        yield
+        refused = count
+
+
+def _spare(
+    climbing: Climb, trunk: Trunk, recipe: Static, graph: tuple[Layer, ...], count: int
+) -> bool:
+    """Try the recipe with `count` layers in float; false where that was tried before."""
+    kept, _ = wide_layers(graph, climbing.damage, count)
+    both = tuple(sorted({*recipe.float_layers, *kept}))
+    wider = msgspec.structs.replace(recipe, float_layers=both)
+    if any(wider == one.recipe for one in climbing.tried):
+        return False
+    words = f"{count} layer{'s' * (count > 1)} in float, {recipe.ranges} ranges"
+    climbing.attempt("wide layers", trunk, (words, wider))
+    return True
 
 
 def _larger_files(climbing: Climb, trunk: Trunk) -> None:

@@ -78,6 +78,12 @@ class Tried:
         return self.judged is not None and self.judged.accepted
 
     @property
+    def wide(self) -> float:
+        """Share of the arithmetic above int8 (0..1); 1 where nobody counted."""
+        share = self.attempt.macs_above_int8
+        return 1.0 if share is None else share
+
+    @property
     def excess(self) -> float:
         """The worst loss in units of its limit; what is below 1 everywhere is good."""
         return HOPELESS if self.judged is None else excess(self.judged.checks)
