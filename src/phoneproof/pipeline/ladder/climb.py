@@ -31,6 +31,9 @@ METHODS: Final[tuple[RangeMethod, ...]] = ("percentile_99_999", "mse", "percenti
 """Ranges to try after min/max, the most often right one first. Entropy comes after them, and not
 for split heads: it ruins what is nearly always zero."""
 
+LEAST_ERROR: Final[tuple[RangeMethod, ...]] = ("mse",)
+"""Tried beside the best ranges so far while layers are spared."""
+
 NARROW_MACS: Final = 0.05
 WIDE_MACS: Final = 0.3
 """How much of the arithmetic may stay wider than int8: first nearly nothing, in the end less than
@@ -275,8 +278,9 @@ def _widen(climbing: Climb, trunk: Trunk, recipe: Static, macs: float) -> Iterat
             middle = (refused + accepted) // 2
             if not climbing.accepted or middle in (refused, accepted):
                 break
+            before = len(climbing.tried)
             _spare(climbing, trunk, recipe, graph, middle)
-            if climbing.tried[-1].accepted:
+            if any(one.accepted for one in climbing.tried[before:]):
                 accepted = middle
             else:
                 refused = middle
@@ -290,12 +294,14 @@ def _spare(
     """Try the recipe with `count` layers in float; false where that was tried before."""
     kept, _ = wide_layers(graph, climbing.damage, count)
     both = tuple(sorted({*recipe.float_layers, *kept}))
+    # What was best while the worst layers were rounded need not be best without them.
+    methods = dict.fromkeys((recipe.ranges, *LEAST_ERROR))
+    words = f"{count} layer{'s' * (count > 1)} in float, "
     wider = msgspec.structs.replace(recipe, float_layers=both)
-    if any(wider == one.recipe for one in climbing.tried):
-        return False
-    words = f"{count} layer{'s' * (count > 1)} in float, {recipe.ranges} ranges"
-    climbing.attempt("wide layers", trunk, (words, wider))
-    return True
+    known = [one.recipe for one in climbing.tried]
+    tries = [one for one in _by_method(wider, tuple(methods), words) if one[1] not in known]
+    climbing.attempt("wide layers", trunk, *tries)
+    return bool(tries)
 
 
 def _larger_files(climbing: Climb, trunk: Trunk) -> None:
