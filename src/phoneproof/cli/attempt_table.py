@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from phoneproof.cli.verdict_style import STYLE
 from phoneproof.core.report import ArtifactReport, Attempt, Report
 from phoneproof.package.optimization_words import (
     advice_lines,
@@ -42,9 +43,7 @@ def print_attempts(console: Console, artifact: ArtifactReport, report: Report) -
 def _cells(attempt: Attempt) -> tuple[str, ...]:
     what, outcome, size, wide, _, seconds = attempt_row(attempt)
     style = "green" if attempt.accepted else ("dim" if attempt.broke else "red")
-    losses = [
-        f"[{'green' if loss.kept else 'red'}]{escape(loss.short)}[/]" for loss in losses_of(attempt)
-    ]
+    losses = [f"[{STYLE[loss.verdict]}]{escape(loss.short)}[/]" for loss in losses_of(attempt)]
     outcome = f"[{style}]{escape(outcome)}[/{style}]"
     return escape(what), outcome, size, wide, "\n".join(losses), seconds
 

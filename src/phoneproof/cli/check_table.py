@@ -8,10 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from phoneproof.cli.attempt_table import print_advice, print_attempts
+from phoneproof.cli.verdict_style import STYLE
 from phoneproof.core.check import Check
 from phoneproof.core.report import Report
-
-_STYLE = {"pass": "green", "undecided": "yellow", "fail": "red"}
 
 
 def number(value: float | None) -> str:
@@ -35,7 +34,7 @@ def print_checks(console: Console, title: str, checks: tuple[Check, ...]) -> Non
 
 
 def _cells(check: Check) -> tuple[str, ...]:
-    style = _STYLE[check.verdict] if check.gating else "dim"
+    style = STYLE[check.verdict] if check.gating else "dim"
     sign = "≤" if check.direction == "max" else "≥"
     return (
         escape(f"{check.name} {check.slice}".strip()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from phoneproof.core.check import Verdict
 from phoneproof.core.optimization import (
     CalibrationReport,
     LayerDamage,
@@ -48,6 +49,13 @@ class Loss:
     strain: float | None
 
     @property
+    def verdict(self) -> Verdict:
+        """Undecided where the value keeps the limit and its check did not pass all the same."""
+        if self.kept:
+            return "pass"
+        return "undecided" if self.strain is not None and self.strain <= 1.0 else "fail"
+
+    @property
     def words(self) -> str:
         """Name, value and limit in a line."""
         if self.limit is None:
@@ -87,7 +95,8 @@ def losses_of(attempt: Attempt) -> tuple[Loss, ...]:
         for name, value in attempt.failed
         if name not in named
     ]
-    return tuple(sorted([*rest, *found], key=lambda loss: loss.kept))
+    order = ("fail", "undecided", "pass")
+    return tuple(sorted([*rest, *found], key=lambda loss: order.index(loss.verdict)))
 
 
 def _loss(name: str, value: float | None, limit: float | None, failed: set[str]) -> Loss:
