@@ -56,11 +56,8 @@ def expand_before_use(model: onnx.ModelProto, float_layers: Sequence[str]) -> in
         axis = channel_axis(node, len(tensor.dims))
         values, scale = rounded(to_array(tensor), axis)
         tensor.CopyFrom(from_array(values, f"{name}/int8"))
-        # ONNX Runtime's rewriting for hosts without VNNI wants a zero point of the scale's shape.
-        zeros = np.zeros(scale.shape, np.int8)
         model.graph.initializer.append(from_array(scale, f"{name}/scale"))
-        model.graph.initializer.append(from_array(zeros, f"{name}/zero"))
-        inputs = [f"{name}/int8", f"{name}/scale", f"{name}/zero"]
+        inputs = [f"{name}/int8", f"{name}/scale"]
         nodes.append(helper.make_node("DequantizeLinear", inputs, [name], name=name, axis=axis))
     _set_nodes(model, [*nodes, *model.graph.node])
     return len(layers)
