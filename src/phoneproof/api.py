@@ -25,7 +25,7 @@ from phoneproof.core.events import Listener, silence
 from phoneproof.pipeline.build import BuildOutcome, run_request
 from phoneproof.pipeline.build import build as build_config
 from phoneproof.pipeline.call_faults import check_capture, check_formats, no_input_error
-from phoneproof.pipeline.config import AVAILABLE_PRECISIONS, load_config
+from phoneproof.pipeline.config import DEFAULT_PRECISIONS, load_config
 from phoneproof.pipeline.gate import make_hub, pass_gate, start_baseline
 from phoneproof.pipeline.request import TARGET_LAYOUT, ArtifactRequest, BuildRequest
 from phoneproof.pipeline.workshop import open_workshop
@@ -136,7 +136,7 @@ def build(
     artifacts = tuple(
         ArtifactRequest(format=format_, precision=precision, layout=TARGET_LAYOUT[format_])
         for format_ in asked
-        for precision in AVAILABLE_PRECISIONS[format_]
+        for precision in DEFAULT_PRECISIONS[format_]
     )
     request = dataclasses.replace(what._request, artifacts=artifacts)
     with open_workshop(what._workspace, listener) as workshop:

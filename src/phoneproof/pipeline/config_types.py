@@ -135,9 +135,10 @@ class TargetsConfig(SchemaType, frozen=True, kw_only=True):
 class ChecksConfig(SchemaType, frozen=True, kw_only=True):
     """``[checks]``: limits that replace the defaults. Rates and metrics as raw numbers (.01).
 
-    undecided: "fail" demands that every margin check is decided. contract_search: where another
-    contract explains the labels better, "gate" refuses the build, "show" only says so, "off" does
-    not look.
+    box_match: what box_agreement counts, boxes of equal corners or objects found again; null: by
+    the precision. undecided: "fail" demands that every margin check is decided. contract_search:
+    where another contract explains the labels better, "gate" refuses the build, "show" only says
+    so, "off" does not look.
     """
 
     hub_equivalence: float | None = None
@@ -154,6 +155,7 @@ class ChecksConfig(SchemaType, frozen=True, kw_only=True):
     lost_share: float | None = None
     small_recall_drop: float | None = None
     size_ratio: float | None = None
+    box_match: Literal["pixels", "objects"] | None = None
     undecided: Literal["accept", "fail"] = "accept"
     contract_search: Literal["gate", "show", "off"] = "gate"
 

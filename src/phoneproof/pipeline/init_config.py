@@ -16,7 +16,7 @@ from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import GeometryOp, ImageInput
 from phoneproof.core.errors import ConfigError, StorageError
 from phoneproof.core.presets import preset_input
-from phoneproof.pipeline.config import AVAILABLE, AVAILABLE_PRECISIONS
+from phoneproof.pipeline.config import AVAILABLE, DEFAULT_PRECISIONS
 from phoneproof.pipeline.data_facts import DataFacts
 from phoneproof.pipeline.toml_text import TomlValue, assignment, comment, disabled, toml_value
 
@@ -247,7 +247,7 @@ def _targets() -> list[str]:
         format_ = formats[0]
         lines += ["", f"[targets.{name}]"] if lines else [f"[targets.{name}]"]
         lines += assignment("formats", [format_], f"known: {', '.join(formats)}")
-        lines += assignment("precisions", list(AVAILABLE_PRECISIONS[format_]))
+        lines += assignment("precisions", list(DEFAULT_PRECISIONS[format_]))
         if format_ == "onnx":
             lines += assignment("opset", 12, "understood by every runtime still in use")
     return lines
