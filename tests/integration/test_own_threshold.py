@@ -112,13 +112,16 @@ def test_the_rung_proposes_what_shows_the_same_detections(built: BuildOutcome) -
     assert built.report.accepted
     (artifact,) = built.report.artifacts
     before, last = artifact.attempts[0], artifact.attempts[-1]
-    assert [name for name, _ in before.failed] == ["lost_share"]
+    assert {name for name, _ in before.failed} == {"lost_share", "box_agreement"}
     assert (last.rung, last.accepted) == ("threshold", True)
     assert last.what == f"{before.what}, own threshold {artifact.confidence:g}"
     assert artifact.confidence is not None
     assert 0.5 <= artifact.confidence <= 0.52
     lost = next(check for check in artifact.checks if check.name == "lost_share")
     assert lost.value == 0.0
+    agreement = next(check for check in artifact.checks if check.name == "box_agreement")
+    assert agreement.value is not None
+    assert agreement.value > 0.9
     assert "this file's own threshold" in lost.method
 
 

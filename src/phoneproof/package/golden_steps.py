@@ -9,7 +9,6 @@ from typing import Final
 from phoneproof.core.artifact import Artifact
 from phoneproof.core.binding import Precision
 from phoneproof.core.tolerances import FLOAT32_PROBABILITY
-from phoneproof.formats.tflite import read_tflite
 
 FREE_STEPS: Final = 2.0
 """Kernels of one specification round the same sum up or down: the last integer differs by one, and
@@ -57,6 +56,9 @@ def steps_of(artifact: Artifact, path: Path) -> Steps:
         return Steps()
     if artifact.format != "tflite" or not path.is_file():
         return Steps(integers=True)
+    # Other bundles are read without the extra that brings TFLite's schema.
+    from phoneproof.formats.tflite import read_tflite
+
     graph = read_tflite(path)
     behind = {
         op.outputs[0]: graph.tensors[op.inputs[0]].quant

@@ -1,4 +1,4 @@
-"""A threshold of its own for a candidate that only loses detections: fitted here, judged there."""
+"""A threshold of its own for a candidate that only shows less: fitted here, judged there."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ LOWEST_SHARE: Final = 0.5
 """Of the contract's threshold: a file whose scores fell further is another model."""
 
 
+_OF_WHAT_IS_SHOWN: Final = frozenset({"lost_share", "box_agreement"})
+"""The checks that speak of what the app shows: those that a threshold changes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OwnThreshold:
     """Finds one for files of a build. splits: fitted on the calibration images."""
@@ -51,11 +55,11 @@ class OwnThreshold:
         return ImageSet(split="calibration", items=tuple(free[:MOST_TO_FIT]))
 
     def may_help(self, judged: JudgedArtifact) -> bool:
-        """Whether lost detections are all that refuses a file, and there are images to fit on."""
+        """Whether all that refuses a file is what it shows, and there are images to fit on."""
         request = self.chain.request
         if judged.accepted or request.contract.task != "detect":
             return False
-        rest = tuple(check for check in judged.checks if check.name != "lost_share")
+        rest = tuple(check for check in judged.checks if check.name not in _OF_WHAT_IS_SHOWN)
         limits = request.limits_for(judged.made.artifact.requested)
         return accepted(rest, limits) and len(self.images.items) >= LEAST_TO_FIT
 
