@@ -21,7 +21,7 @@ from phoneproof.core.recipe import Dynamic, Float16, Io, RangeMethod, Recipe, St
 from phoneproof.core.report import Attempt
 from phoneproof.pipeline.artifact_chain import FLOAT32_SHARES, ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
-from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk
+from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk, broken_attempt
 from phoneproof.pipeline.ladder.wide import Layer, wide_layers
 from phoneproof.pipeline.ladder.workbench import Workbench
 from phoneproof.pipeline.process import BuildStopped
@@ -95,8 +95,7 @@ class Climb:
 
     def note(self, rung: Rung, trunk: Trunk, error: PhoneproofError) -> None:
         """Record a rung that gave no file."""
-        words = f"{error.failed} ({error.found})" if error.found else error.failed
-        attempt = Attempt(what=rung, bytes=0, failed=(), rung=rung, broke=words)
+        attempt = broken_attempt(rung, rung, error)
         self.tried.append(Tried(rung=rung, trunk=trunk, recipe=WeightOnly(), attempt=attempt))
 
     def skip(self, trunk: Trunk, rungs: tuple[Rung, ...], why: str = "") -> None:

@@ -11,12 +11,13 @@ from phoneproof.core.errors import (
     ConversionFailed,
     InvalidInput,
     OptimizationFailed,
+    PhoneproofError,
     Unsupported,
     VerificationFailed,
 )
 from phoneproof.core.recipe import Recipe
 from phoneproof.core.report import Attempt
-from phoneproof.pipeline.artifact_chain import JudgedArtifact
+from phoneproof.pipeline.artifact_chain import JudgedArtifact, not_passed
 from phoneproof.pipeline.artifact_steps import MadeArtifact
 
 Rung = Literal[
@@ -87,6 +88,35 @@ class Tried:
     def excess(self) -> float:
         """The worst loss in units of its limit; what is below 1 everywhere is good."""
         return HOPELESS if self.judged is None else excess(self.judged.checks)
+
+
+def broken_attempt(rung: str, what: str, error: PhoneproofError) -> Attempt:
+    """A try that gave no file, and why."""
+    found = f" ({error.found})" if error.found else ""
+    return Attempt(what=what, bytes=0, failed=(), rung=rung, broke=f"{error.failed}{found}")
+
+
+def measured_attempt(
+    rung: str,
+    what: str,
+    judged: JudgedArtifact,
+    *,
+    seconds: float,
+    macs_above_int8: float | None = None,
+) -> Attempt:
+    """A try with its file. macs_above_int8: null where nobody counted."""
+    artifact = judged.made.artifact
+    return Attempt(
+        what=what,
+        bytes=artifact.bytes,
+        failed=not_passed(judged.checks),
+        rung=rung,
+        precision=artifact.precision,
+        macs_above_int8=macs_above_int8,
+        seconds=seconds,
+        losses=losses(judged.checks),
+        accepted=judged.accepted,
+    )
 
 
 def excess(checks: tuple[Check, ...]) -> float:

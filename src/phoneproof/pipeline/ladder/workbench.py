@@ -12,7 +12,7 @@ from phoneproof.convert.routes import ROUTES, Link
 from phoneproof.core.binding import Precision
 from phoneproof.core.contract import Decode
 from phoneproof.core.dataset import ImageSet
-from phoneproof.core.errors import OptimizationFailed, PhoneproofError
+from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import RangeMethod, Recipe, Split, Static
 from phoneproof.core.report import Attempt
@@ -27,7 +27,14 @@ from phoneproof.pipeline.artifact_steps import (
 from phoneproof.pipeline.calibrate_step import CalibrateStep, ranges_of
 from phoneproof.pipeline.classic_chain import FOLDER
 from phoneproof.pipeline.ladder.threshold import OwnThreshold
-from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk, losses
+from phoneproof.pipeline.ladder.tries import (
+    BROKE,
+    Rung,
+    Tried,
+    Trunk,
+    broken_attempt,
+    measured_attempt,
+)
 from phoneproof.pipeline.ladder.wide import Layer
 from phoneproof.pipeline.process import BuildStopped
 from phoneproof.pipeline.rebind_step import RebindStep
@@ -144,8 +151,9 @@ class Workbench:
         except BuildStopped:
             raise
         except BROKE as error:
-            return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=_broken(rung, words, error))
-        attempt = _measured(rung, words, judged, time.monotonic() - started)
+            attempt = broken_attempt(rung, words, error)
+            return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt)
+        attempt = _measured(rung, words, judged, started)
         return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt, judged=judged)
 
     def threshold_may_help(self, tried: Tried) -> bool:
@@ -166,9 +174,9 @@ class Workbench:
         except BuildStopped:
             raise
         except BROKE as error:
-            attempt = _broken("threshold", words, error)
+            attempt = broken_attempt("threshold", words, error)
             return replace(tried, rung="threshold", attempt=attempt, judged=None)
-        attempt = _measured("threshold", words, judged, time.monotonic() - started)
+        attempt = _measured("threshold", words, judged, started)
         return replace(tried, rung="threshold", attempt=attempt, judged=judged)
 
     @property
@@ -320,23 +328,13 @@ def _named(what: str, words: str) -> str:
     return f"{what}, {words}" if words else what
 
 
-def _broken(rung: Rung, words: str, error: PhoneproofError) -> Attempt:
-    found = f" ({error.found})" if error.found else ""
-    return Attempt(what=words, bytes=0, failed=(), rung=rung, broke=f"{error.failed}{found}")
-
-
-def _measured(rung: Rung, words: str, judged: JudgedArtifact, seconds: float) -> Attempt:
-    made = judged.made
-    return Attempt(
-        what=words,
-        bytes=made.artifact.bytes,
-        failed=not_passed(judged.checks),
-        rung=rung,
-        precision=made.artifact.precision,
-        macs_above_int8=_macs_above_int8(made),
-        seconds=round(seconds, 1),
-        losses=losses(judged.checks),
-        accepted=judged.accepted,
+def _measured(rung: Rung, words: str, judged: JudgedArtifact, started: float) -> Attempt:
+    return measured_attempt(
+        rung,
+        words,
+        judged,
+        seconds=round(time.monotonic() - started, 1),
+        macs_above_int8=_macs_above_int8(judged.made),
     )
 
 
