@@ -32,7 +32,7 @@ from phoneproof.pipeline.judge_steps import (
 )
 from phoneproof.pipeline.parts import predicted
 from phoneproof.pipeline.request import ArtifactRequest, BuildRequest, is_quantized
-from phoneproof.pipeline.step import StepResult
+from phoneproof.pipeline.step import Step, StepResult
 from phoneproof.pipeline.workshop import Workshop
 from phoneproof.verify.verdicts import accepted
 
@@ -125,19 +125,34 @@ class ArtifactChain:
 
     def convert(self, wanted: ArtifactRequest) -> MadeArtifact:
         """The float32 file of a format, straight from the hub."""
-        step = ConvertStep(
+        return self.from_hub(self.conversion(wanted, f"{wanted.format}-float32"))
+
+    def conversion(
+        self, wanted: ArtifactRequest, label: str, hub: MadeArtifact | None = None
+    ) -> ConvertStep:
+        """The step from a hub program (null: the captured one) to the float32 file of a format.
+
+        label: of the file; people see it.
+        """
+        captured = self.hub
+        return ConvertStep(
             link=ROUTES["direct"][wanted.format][0],
-            label=f"{wanted.format}-float32",
-            source=self.hub.path,
-            source_sha256=self.hub.info.sha256,
+            label=label,
+            source=captured.path if hub is None else hub.path,
+            source_sha256=captured.info.sha256 if hub is None else hub.artifact.sha256,
             contract=self.request.contract,
-            binding=self.hub.binding,
+            binding=captured.binding if hub is None else hub.artifact.binding,
             layout=wanted.layout,
             opset=wanted.opset,
         )
-        result = self.workshop.cache.result(step)
+
+    def from_hub(self, step: Step) -> MadeArtifact:
+        """What a step makes of the captured hub: a float32 file, or a changed hub program."""
         return made_artifact(
-            result, requested="float32", parent=self.hub.info.sha256, step=step.name
+            self.workshop.cache.result(step),
+            requested="float32",
+            parent=self.hub.info.sha256,
+            step=step.name,
         )
 
     def finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:

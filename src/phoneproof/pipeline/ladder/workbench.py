@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from phoneproof.convert.routes import ROUTES, Link
 from phoneproof.core.binding import Precision
 from phoneproof.core.contract import Decode
 from phoneproof.core.dataset import ImageSet
@@ -18,12 +17,7 @@ from phoneproof.core.recipe import RangeMethod, Recipe, Split, Static
 from phoneproof.core.report import Attempt
 from phoneproof.data.split import Splits
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact, not_passed
-from phoneproof.pipeline.artifact_steps import (
-    ConvertStep,
-    MadeArtifact,
-    OptimizeStep,
-    made_artifact,
-)
+from phoneproof.pipeline.artifact_steps import MadeArtifact, OptimizeStep, made_artifact
 from phoneproof.pipeline.calibrate_step import CalibrateStep, ranges_of
 from phoneproof.pipeline.classic_chain import FOLDER
 from phoneproof.pipeline.ladder.threshold import OwnThreshold
@@ -90,13 +84,7 @@ class Workbench:
             contract=contract,
             binding=chain.hub.binding,
         )
-        hub = made_artifact(
-            chain.workshop.cache.result(step),
-            requested="float32",
-            parent=chain.hub.info.sha256,
-            step=step.name,
-        )
-        trunk = Trunk(made=self._converted(hub), words="split heads")
+        trunk = Trunk(made=self._converted(chain.from_hub(step)), words="split heads")
         self._require_same(trunk)
         return trunk
 
@@ -240,17 +228,8 @@ class Workbench:
         )
 
     def _converted(self, hub: MadeArtifact) -> MadeArtifact:
-        link: Link = ROUTES["direct"][self.wanted.format][0]
-        step = ConvertStep(
-            link=link,
-            label=f"{self.wanted.format}-float32, split heads",
-            source=hub.path,
-            source_sha256=hub.artifact.sha256,
-            contract=self.chain.request.contract,
-            binding=hub.artifact.binding,
-            layout=self.wanted.layout,
-            opset=self.wanted.opset,
-        )
+        label = f"{self.wanted.format}-float32, split heads"
+        step = self.chain.conversion(self.wanted, label, hub)
         return made_artifact(
             self.chain.workshop.cache.result(step),
             requested="float32",
