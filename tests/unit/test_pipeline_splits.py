@@ -28,6 +28,8 @@ def test_many_images_are_calibrated_selected_and_confirmed_apart() -> None:
     assert len(left.items) == 2000
     assert sum(map(len, parts)) == len({item.sha256 for part in parts for item in part}) == 2000
     assert all(len(part) > 200 for part in parts)
+    assert splits.confirmed_apart
+    assert splits.judged_again
     assert split_hazards(splits) == ()
 
 
@@ -40,6 +42,8 @@ def test_selection_is_capped() -> None:
 def test_few_images_select_and_show_alike_and_say_so() -> None:
     _, splits = divided(images(128), None)
     assert splits.confirmation.ref == splits.selection.ref
+    assert not splits.judged_again
+    assert not splits.calibration_judges
     assert len(splits.calibration.items) + len(splits.selection.items) == 128
     (said,) = split_hazards(splits)
     assert "selected on these images" in said.name
@@ -49,6 +53,7 @@ def test_few_images_select_and_show_alike_and_say_so() -> None:
 def test_very_few_images_do_everything_and_say_so() -> None:
     _, splits = divided(images(12), None)
     assert splits.calibration is splits.selection
+    assert splits.calibration_judges
     assert "and calibrated" in split_hazards(splits)[0].found
 
 
@@ -77,6 +82,8 @@ def test_all_that_does_not_calibrate_is_shown_where_there_is_too_little_to_confi
     assert len(splits.selection.items) == MOST_TO_SELECT
     assert len(splits.confirmation.items) + len(splits.calibration.items) == 1200
     assert splits.confirmation.split == "selection"
+    assert splits.judged_again
+    assert not splits.confirmed_apart
     assert split_hazards(splits)
 
 

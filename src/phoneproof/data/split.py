@@ -32,13 +32,30 @@ class Fractions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splits:
-    """Disjoint by content. calibration: for quantization ranges. selection: what repair ladders
-    look at. confirmation: looked at once; the headline.
+    """Disjoint by content, where there are images enough. calibration: for quantization ranges.
+    selection: what repair ladders look at. confirmation: looked at once; the headline.
     """
 
     calibration: ImageSet
     selection: ImageSet
     confirmation: ImageSet
+
+    @property
+    def calibration_judges(self) -> bool:
+        """Whether the images that calibrate (and teach) are those that files are chosen on."""
+        return self.calibration is self.selection
+
+    @property
+    def confirmed_apart(self) -> bool:
+        """Whether the headline is of images that nothing was chosen on."""
+        return self.confirmation.split == "confirmation"
+
+    @property
+    def judged_again(self) -> bool:
+        """Whether the headline is of other images than the choice, or of more: where a part of
+        many selects and all of them show, this holds and `confirmed_apart` does not.
+        """
+        return self.confirmation.ref != self.selection.ref
 
 
 DEFAULT_FRACTIONS = Fractions()

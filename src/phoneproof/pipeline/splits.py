@@ -59,9 +59,9 @@ def divided(
 
 def split_hazards(splits: Splits | None) -> tuple[Hazard, ...]:
     """What to know of figures that were selected on the images they are shown for."""
-    if splits is None or splits.confirmation.split == "confirmation":
+    if splits is None or splits.confirmed_apart:
         return ()
-    calibrates = " and calibrated" if splits.calibration is splits.selection else ""
+    calibrates = " and calibrated" if splits.calibration_judges else ""
     return (
         Hazard(
             name="selected on these images",

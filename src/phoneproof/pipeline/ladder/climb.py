@@ -244,7 +244,7 @@ def _repaired(
 ) -> Trunk | None:
     """The trunk after a repair, where there is time for it and something that it could change."""
     bench = climbing.bench
-    if rung == "learned" and bench.splits.calibration is bench.splits.selection:
+    if rung == "learned" and bench.splits.calibration_judges:
         climbing.skip(trunk, (rung,), "the same images would teach and judge")
         return None
     seconds = climbing.budget * share
@@ -328,7 +328,7 @@ def _judged_once(climbing: Climb) -> JudgedArtifact:
         )
     judged = winner.judged
     splits = climbing.bench.splits
-    if winner.accepted and splits.confirmation.ref != splits.selection.ref:
+    if winner.accepted and splits.judged_again:
         judged = climbing.bench.judge(judged.made, splits.confirmation)
     # What is reported comes last where it was accepted: several of one rung may be.
     in_order = sorted(climbing.tried, key=lambda one: one.accepted and one is winner)
