@@ -24,6 +24,7 @@ from phoneproof.core.recipe import (
     MethodRanges,
     Ranges,
     Recipe,
+    Sparse,
     Static,
     TensorRange,
     WeightOnly,
@@ -66,6 +67,7 @@ def _static(optimizer: str, io: Io) -> Case:
 
 
 FLOAT16: Final = Float16(float32_share=0.01)
+SPARSE: Final = Sparse(share=0.3)
 CASES: Final = (
     Case(optimizer="onnx-float16", recipe=FLOAT16, precision="float16", near=0.01),
     _static("onnx-quantized", Io()),
@@ -75,6 +77,7 @@ CASES: Final = (
     _static("onnx-quantized", Io()),
     Case(optimizer="onnx-quantized", recipe=Dynamic(), precision="dynamic_wi8", near=0.03),
     Case(optimizer="onnx-quantized", recipe=WeightOnly(), precision="weight_only_wi8", near=0.03),
+    Case(optimizer="onnx-sparse", recipe=SPARSE, precision="sparse", near=0.3),
     Case(optimizer="tflite-float16", recipe=FLOAT16, precision="float16", near=0.01),
     _static("tflite-quantized", Io()),
     _static("tflite-quantized", Io(input="int8")),
@@ -90,6 +93,7 @@ CASES: Final = (
         precision="weight_only_wi4",
         near=0.3,
     ),
+    Case(optimizer="tflite-sparse", recipe=SPARSE, precision="sparse", near=0.3),
 )
 """Every optimizer of the table is here (`test_every_optimizer_of_an_artifact_has_a_case`)."""
 
@@ -260,7 +264,9 @@ def test_another_recipe_than_its_own_is_refused(
     assert not (tmp_path / "candidate").exists()
 
 
-QUANTIZED: Final = tuple(case for case in CASES if not isinstance(case.recipe, Float16))
+QUANTIZED: Final = tuple(
+    case for case in CASES if isinstance(case.recipe, Static | Dynamic | WeightOnly)
+)
 CALIBRATED: Final = tuple(case for case in CASES if isinstance(case.recipe, Static))
 
 
@@ -269,7 +275,7 @@ def test_a_layer_that_is_not_there_is_named_with_a_near_one(
     case: Case, source: Path, ranges: Path, tmp_path: Path
 ) -> None:
     recipe = case.recipe
-    assert not isinstance(recipe, Float16)
+    assert isinstance(recipe, Static | Dynamic | WeightOnly)
     known = next(name for name in seen(source) if name != "image")
     wrong = replace(case, recipe=msgspec.structs.replace(recipe, float_layers=(f"{known}_x",)))
     with pytest.raises(OptimizationFailed) as failure:
@@ -284,7 +290,7 @@ def test_a_recipe_that_leaves_nothing_is_refused(
     case: Case, source: Path, ranges: Path, tmp_path: Path
 ) -> None:
     recipe = case.recipe
-    assert not isinstance(recipe, Float16)
+    assert isinstance(recipe, Static | Dynamic | WeightOnly)
     layers = tuple(name for name in seen(source) if name != "image")
     wrong = replace(case, recipe=msgspec.structs.replace(recipe, float_layers=layers))
     with pytest.raises(OptimizationFailed):

@@ -70,13 +70,15 @@ class Share(SchemaType, frozen=True, kw_only=True):
 class ReadBack(SchemaType, frozen=True, kw_only=True):
     """What a file really holds. macs: multiply-accumulates of one inference. fused: operators
     that carry an activation or that were merged, (what, how often). gzip_bytes: of the file
-    compressed as stores and CDNs do (gzip level 9).
+    compressed as stores and CDNs do (gzip level 9). zeros: of the float32 weights, the share (0..1)
+    that is exactly zero; null where there are none.
     """
 
     macs: int
     shares: tuple[Share, ...]
     fused: tuple[tuple[str, int], ...] = ()
     gzip_bytes: int | None = None
+    zeros: float | None = None
 
 
 class PhoneOp(SchemaType, frozen=True, kw_only=True):

@@ -82,7 +82,13 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True, tag="prune", forbid_unkno
     seconds: float
 
 
-Recipe = Float16 | Dynamic | WeightOnly | Static | Split
+class Sparse(msgspec.Struct, frozen=True, kw_only=True, tag="sparse"):
+    """float32 weights, the least of them zero. share: of the weights that may be (0..1)."""
+
+    share: float
+
+
+Recipe = Float16 | Dynamic | WeightOnly | Static | Split | Sparse
 
 
 class TensorRange(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Final
 
 import onnx
+from onnx.numpy_helper import to_array
 
 from phoneproof.core.errors import InvalidInput, first_line
 from phoneproof.core.optimization import ReadBack
 from phoneproof.formats.inventory import ranked
 from phoneproof.formats.onnx_file import dtype_name, read_onnx
 from phoneproof.formats.onnx_precision import WEIGHTS_AT
-from phoneproof.formats.shares import Tally, gzip_size
+from phoneproof.formats.shares import Tally, gzip_size, zeros_in
 
 _CONVERSIONS: Final = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast")
 """They change how a number is written, and compute nothing."""
@@ -45,7 +46,27 @@ def read_back_onnx(path: Path) -> ReadBack:
                 reader.claim(name, kind)
     for kind, size in reader.weights():
         tally.weights[kind] += size
-    return tally.read_back(fused=reader.fused(), gzip_bytes=gzip_size(path))
+    return tally.read_back(
+        fused=reader.fused(), gzip_bytes=gzip_size(path), zeros=zero_share(model)
+    )
+
+
+def zero_share(model: onnx.ModelProto) -> float | None:
+    """The share (0..1) of the layers' float32 weights that is zero; null where there are none, or
+    where they lie in other files."""
+    known = {tensor.name: tensor for tensor in model.graph.initializer}
+    names = dict.fromkeys(
+        node.input[at]
+        for node in model.graph.node
+        if (at := WEIGHTS_AT.get(node.op_type)) is not None and at < len(node.input)
+    )
+    return zeros_in(
+        to_array(one)
+        for name in names
+        if (one := known.get(name)) is not None
+        and one.data_type == one.FLOAT
+        and one.data_location != one.EXTERNAL
+    )
 
 
 def _inferred(model: onnx.ModelProto, name: str) -> onnx.ModelProto:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from phoneproof.core.optimization import ReadBack, Share
 
@@ -22,7 +26,9 @@ class Tally:
     weights: Counter[str] = field(default_factory=Counter)
     macs: Counter[str] = field(default_factory=Counter)
 
-    def read_back(self, *, fused: tuple[tuple[str, int], ...], gzip_bytes: int) -> ReadBack:
+    def read_back(
+        self, *, fused: tuple[tuple[str, int], ...], gzip_bytes: int, zeros: float | None
+    ) -> ReadBack:
         """The shares, most work first; each column sums to 1 where there is anything in it."""
         names = self.ops.keys() | self.weights.keys() | self.macs.keys()
         order = sorted(names, key=lambda name: (-self.macs[name], -self.weights[name], name))
@@ -39,12 +45,20 @@ class Tally:
             ),
             fused=fused,
             gzip_bytes=gzip_bytes,
+            zeros=zeros,
         )
 
 
 def _part(counts: Counter[str], name: str) -> float:
     total = counts.total()
     return counts[name] / total if total else 0.0
+
+
+def zeros_in(weights: Iterable[NDArray[np.float32]]) -> float | None:
+    """The share (0..1) of numbers that are exactly zero; null where there is no number."""
+    found = [(weight.size, weight.size - np.count_nonzero(weight)) for weight in weights]
+    total = sum(size for size, _ in found)
+    return sum(zeros for _, zeros in found) / total if total else None
 
 
 def gzip_size(path: Path) -> int:

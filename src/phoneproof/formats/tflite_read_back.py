@@ -8,11 +8,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from phoneproof.core.optimization import ReadBack
 from phoneproof.formats.inventory import ranked
-from phoneproof.formats.shares import Tally, gzip_size
+from phoneproof.formats.shares import Tally, gzip_size, zeros_in
 from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp, TfliteTensor, read_tflite
 from phoneproof.formats.tflite_layers import layer_name
 
@@ -48,7 +49,27 @@ def read_back_tflite(path: Path) -> ReadBack:
     for index, tensor in enumerate(graph.tensors):
         if tensor.data.size:
             tally.weights[reader.kind_of_constant(index)] += tensor.data.size
-    return tally.read_back(fused=fused_activations(graph), gzip_bytes=gzip_size(path))
+    return tally.read_back(
+        fused=fused_activations(graph), gzip_bytes=gzip_size(path), zeros=zero_share(graph)
+    )
+
+
+def float_weights(graph: TfliteGraph) -> tuple[TfliteTensor, ...]:
+    """The float32 weights of the layers, each tensor once, in the file's order; no biases."""
+    places = [
+        op.inputs[at]
+        for op in graph.ops
+        if (at := WEIGHTS_AT.get(op.name)) is not None and at < len(op.inputs)
+    ]
+    tensors = [graph.tensors[index] for index in dict.fromkeys(places) if index >= 0]
+    return tuple(
+        one for one in tensors if one.dtype == "float32" and one.data.size and not one.sparse
+    )
+
+
+def zero_share(graph: TfliteGraph) -> float | None:
+    """The share (0..1) of the float32 weights that is zero; null where there are none."""
+    return zeros_in(one.data.view(np.float32) for one in float_weights(graph))
 
 
 def layer_macs(graph: TfliteGraph) -> dict[str, int]:

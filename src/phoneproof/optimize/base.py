@@ -11,7 +11,7 @@ from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
 from phoneproof.core.events import Progress
-from phoneproof.core.recipe import Float16, Prune, Recipe, Split, Static
+from phoneproof.core.recipe import Float16, Prune, Recipe, Sparse, Split, Static
 from phoneproof.core.registry import Entry, Registry
 
 
@@ -127,6 +127,11 @@ OPTIMIZERS: Registry[Optimizer] = Registry(
             summary="ONNX float32 -> int8 and int16 (QDQ), dynamic and weight-only integers",
             extra="verify",
         ),
+        "onnx-sparse": Entry(
+            target="phoneproof.optimize.backends.onnx_sparse:OnnxSparse",
+            summary="ONNX float32, the smallest weights set to zero",
+            extra="verify",
+        ),
         "tflite-float16": Entry(
             target="phoneproof.optimize.backends.tflite_float16:TfliteFloat16",
             summary="TFLite float32 -> float16 weights",
@@ -135,6 +140,11 @@ OPTIMIZERS: Registry[Optimizer] = Registry(
         "tflite-quantized": Entry(
             target="phoneproof.optimize.backends.tflite_quantized:TfliteQuantized",
             summary="TFLite float32 -> int8 and int16, dynamic and weight-only integers",
+            extra="android",
+        ),
+        "tflite-sparse": Entry(
+            target="phoneproof.optimize.backends.tflite_sparse:TfliteSparse",
+            summary="TFLite float32, the smallest weights set to zero",
             extra="android",
         ),
     },
@@ -179,5 +189,7 @@ def optimizer_for(format_: str, recipe: Recipe) -> str:
     """The name of the optimizer that follows a recipe: ``tflite-float16``, ``onnx-quantized``."""
     if isinstance(recipe, Split):
         return f"{format_}-split"
+    if isinstance(recipe, Sparse):
+        return f"{format_}-sparse"
     kind = "float16" if isinstance(recipe, Float16) else "quantized"
     return f"{format_}-{kind}"

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import onnx
 
-from phoneproof.core.binding import Binding
+from phoneproof.core.binding import Binding, Precision
 from phoneproof.core.errors import (
     InvalidInput,
     OptimizationFailed,
@@ -121,13 +121,18 @@ def own_weights(model: onnx.ModelProto, names: Collection[str]) -> None:
             node.input[:] = [f"{one}/float32" if one in copied else one for one in node.input]
 
 
-def write_candidate(model: onnx.ModelProto, request: OptimizeRequest) -> Binding:
+def write_candidate(
+    model: onnx.ModelProto, request: OptimizeRequest, *, label: Precision | None = None
+) -> Binding:
     """Label the file by what is in it, embed contract and binding, check it and write it.
+
+    Args:
+        label: what types do not say.
 
     Raises:
         OptimizationFailed: nothing was changed, or ONNX's own checker refuses the file.
     """
-    precision = onnx_inventory(model).precision
+    precision = label or onnx_inventory(model).precision
     if precision == "float32":
         raise OptimizationFailed(
             "the recipe changes nothing in this file",
