@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from phoneproof.core.artifact import file_sha256
 from phoneproof.core.errors import InvalidInput, OptimizationFailed, StorageError
 from phoneproof.core.json_format import parse
 from phoneproof.core.recipe import RangeMethod, Ranges
+
+RANGES: Final = "ranges.json"
+"""The file of them, in the folder of the step that measured or learned them."""
 
 Bounds = Mapping[str, tuple[float, float]]
 """Tensor -> (low, high) of its values."""
@@ -25,7 +29,7 @@ def read_bounds(path: Path | None, artifact: Path, method: RangeMethod) -> Bound
     """
     if path is None:
         raise OptimizationFailed(
-            "a static recipe needs ranges", found="no ranges.json", next_step="calibrate first"
+            "a static recipe needs ranges", found=f"no {RANGES}", next_step="calibrate first"
         )
     try:
         ranges = parse(path.read_bytes(), Ranges, what=path.name)

@@ -15,11 +15,11 @@ from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Progress
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.recipe import Recipe
+from phoneproof.optimize.read_bounds import RANGES
 from phoneproof.pipeline.prediction import RUNTIME_FILE, RuntimeInfo, raw_image_count, write_run
 from phoneproof.pipeline.step import StepResult
 
 MADE = "made.json"
-RANGES = "ranges.json"
 PURE = 0.01
 """A file whose weights are of one precision but for this share is called by that precision."""
 

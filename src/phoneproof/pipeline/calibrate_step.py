@@ -14,6 +14,7 @@ from phoneproof.core.events import Progress
 from phoneproof.core.json_format import content_hash, parse, pretty_bytes
 from phoneproof.core.optimization import CalibrationReport
 from phoneproof.core.recipe import Ranges
+from phoneproof.optimize.read_bounds import RANGES
 from phoneproof.pipeline.calibration_pool import Eye, with_predictions
 from phoneproof.pipeline.capture_steps import PIXEL_TOOLS
 from phoneproof.pipeline.judge_steps import labels_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from phoneproof.optimize.calibrate import Calibration
     from phoneproof.optimize.pick import Picked
 
-RANGES: Final = "ranges.json"
 CALIBRATION: Final = "calibration.json"
 HAZARDS: Final = "calibration_hazards.json"
 

@@ -10,7 +10,8 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Progress
 from phoneproof.core.recipe import Static
-from phoneproof.pipeline.artifact_steps import RANGES, Made
+from phoneproof.optimize.read_bounds import RANGES
+from phoneproof.pipeline.artifact_steps import Made
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from phoneproof.core.events import Progress
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import RangeMethod
+from phoneproof.optimize.read_bounds import RANGES
 
 SENSITIVITY = "sensitivity.json"
 IMAGES = 8
@@ -66,7 +67,7 @@ class SensitivityStep:
                 artifact=self.artifact,
                 contract=self.contract,
                 binding=self.binding,
-                ranges=self.ranges / "ranges.json",
+                ranges=self.ranges / RANGES,
                 method=self.method,
                 images=tuple(item.path for item in self.images.items[:IMAGES]),
             ),

@@ -19,12 +19,11 @@ from phoneproof.formats.tflite import TfliteGraph, inventory, read_tflite
 from phoneproof.formats.tflite_constants import with_constants
 from phoneproof.optimize.backends.tflite_ranges import input_bounds
 from phoneproof.optimize.base import RepairedModel, RepairRequest
-from phoneproof.optimize.read_bounds import Bounds, read_bounds
+from phoneproof.optimize.read_bounds import RANGES, Bounds, read_bounds
 from phoneproof.pixels.image import read_image
 from phoneproof.pixels.preprocess import Preprocessor
 
 MODEL: Final = "model_float32.tflite"
-RANGES: Final = "ranges.json"
 
 Constants = Mapping[str, NDArray[np.float32]]
 

@@ -16,6 +16,7 @@ from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import RangeMethod, Recipe, Split, Static
 from phoneproof.core.report import Attempt
 from phoneproof.data.split import Splits
+from phoneproof.optimize.read_bounds import RANGES
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact, not_passed
 from phoneproof.pipeline.artifact_steps import MadeArtifact, OptimizeStep, made_artifact
 from phoneproof.pipeline.calibrate_step import CalibrateStep, ranges_of
@@ -111,7 +112,7 @@ class Workbench:
         made = made_artifact(result, requested="float32", parent=artifact.sha256, step=step.name)
         word = repairer.partition("-")[2]
         changed = Trunk(made=made, words=f"{trunk.words}, {word}".removeprefix(", "))
-        if (result.folder / "ranges.json").is_file():
+        if (result.folder / RANGES).is_file():
             return replace(changed, ranges=result.folder)
         return self.calibrated(changed)
 
