@@ -32,4 +32,8 @@ def read_embedded(path: Path, kind: Format) -> Embedded:
         from phoneproof.formats import hub_archive
 
         return parse_embedding(hub_archive.read_metadata(path), path.name)
+    if kind == "coreml":
+        from phoneproof.formats.coreml import metadata as coreml_metadata
+
+        return parse_embedding(coreml_metadata.read_metadata(path), path.name)
     raise Unsupported(f"files of format {kind} carry no contract")
