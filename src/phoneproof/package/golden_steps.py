@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from phoneproof.core.artifact import Artifact
 from phoneproof.core.binding import Precision
+from phoneproof.core.golden import GoldenTensor
 from phoneproof.core.tolerances import FLOAT32_PROBABILITY
 
 FREE_STEPS: Final = 2.0
@@ -15,7 +19,7 @@ FREE_STEPS: Final = 2.0
 by one more where that of the layer before did."""
 
 _LEVELS: Final = 255
-_FLOATS: Final[frozenset[Precision]] = frozenset({"float32", "float16"})
+_FLOATS: Final[frozenset[Precision]] = frozenset({"float32", "float16", "sparse"})
 _SCORES: Final = frozenset({"scores", "objectness"})
 
 
@@ -44,6 +48,14 @@ class Steps:
             return 0.0
         span = max(highest, 0.0) - min(lowest, 0.0)
         return FREE_STEPS * max(self.scales.get(output, 0.0), span / _LEVELS)
+
+    def free_of(self, golden: GoldenTensor, stored: NDArray[Any]) -> float:
+        """How far a recorded output may move: integers by `FREE_STEPS`, floats by `free`."""
+        if golden.dtype.startswith(("int", "uint")):
+            return FREE_STEPS
+        known = stored[np.isfinite(stored)]
+        lowest, highest = float(known.min(initial=0.0)), float(known.max(initial=0.0))
+        return self.free(golden.name, lowest, highest)
 
 
 def steps_of(artifact: Artifact, path: Path) -> Steps:

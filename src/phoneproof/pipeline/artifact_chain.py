@@ -111,6 +111,8 @@ class ArtifactChain:
         return tuple(
             classic[wanted.id]
             if wanted.route == "classic"
+            else self.workshop.call(partial(self.pruned, wanted))
+            if wanted.prune is not None
             else self.workshop.call(partial(self.finish, wanted, parents[wanted.format]))
             for wanted in self.request.artifacts
         )
@@ -119,7 +121,7 @@ class ArtifactChain:
         """One float32 file a format: requested itself, or the parent of what is."""
         by_format: dict[Format, ArtifactRequest] = {}
         for wanted in self.request.artifacts:
-            if wanted.route == "direct":
+            if wanted.route == "direct" and wanted.prune is None:
                 by_format.setdefault(wanted.format, wanted)
         return tuple(by_format.values())
 
@@ -155,13 +157,19 @@ class ArtifactChain:
             step=step.name,
         )
 
+    def pruned(self, wanted: ArtifactRequest) -> JudgedArtifact:
+        """What was wanted of a format with fewer channels."""
+        from phoneproof.pipeline.ladder.prune import pruned
+
+        return pruned(self, wanted)
+
     def finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
         """Judge what was wanted of a format; locate the fault where a float file fails."""
         made = parent.result()
-        if wanted.prune is not None:
-            from phoneproof.pipeline.ladder.prune import pruned
+        if wanted.precision == "sparse":
+            from phoneproof.pipeline.ladder.sparse import sparse
 
-            return pruned(self, wanted)
+            return sparse(self, wanted, made)
         if is_quantized(wanted.precision):
             from phoneproof.pipeline.ladder.climb import climb
 

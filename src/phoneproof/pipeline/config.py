@@ -35,9 +35,14 @@ AVAILABLE: Final[dict[TargetName, tuple[Format, ...]]] = {
 }
 """Formats this version can make for a target; the first is the default."""
 
+_PRECISIONS: Final[tuple[Precision, ...]] = (
+    *("float32", "float16"),
+    *("dynamic_wi8", "weight_only_wi8", "static_wi8_ai8"),
+    "sparse",
+)
 AVAILABLE_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
-    "tflite": ("float32", "float16", "dynamic_wi8", "weight_only_wi8", "static_wi8_ai8"),
-    "onnx": ("float32", "float16", "dynamic_wi8", "weight_only_wi8", "static_wi8_ai8"),
+    "tflite": _PRECISIONS,
+    "onnx": _PRECISIONS,
     "saved_model": ("float32",),
 }
 DEFAULT_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {

@@ -34,7 +34,7 @@ TARGET_LAYOUT: dict[Format, Layout] = {
 
 
 def is_quantized(precision: Precision) -> bool:
-    """Whether a precision rounds to integers, and so has to be found by the repair ladder."""
+    """Whether a precision rounds to integers or to zeros, and so has to be found by a ladder."""
     return precision not in ("float32", "float16")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from phoneproof.core.check import Check
+from phoneproof.core.check import Check, margin_loss
 from phoneproof.core.errors import (
     ConversionFailed,
     InvalidInput,
@@ -33,8 +33,9 @@ Rung = Literal[
     "dynamic",
     "weight-only",
     "float16",
+    "sparse",
 ]
-"""The ladder, from the smallest file to the largest."""
+"""The ladder, from the smallest file to the largest; sparse files have one of their own."""
 
 BROKE: Final = (
     OptimizationFailed,
@@ -119,6 +120,12 @@ def measured_attempt(
     )
 
 
+def untried_attempt(rung: str, what: str, budget: float) -> Attempt:
+    """A try that there was no time for. budget: seconds of the whole ladder."""
+    why = f"not tried, the budget of {budget:g} s does not reach"
+    return Attempt(what=what, bytes=0, failed=(), rung=rung, broke=why)
+
+
 def excess(checks: tuple[Check, ...]) -> float:
     """The largest loss of the gating margins relative to its limit; bounded checks that failed
     count as twice their limit.
@@ -128,10 +135,7 @@ def excess(checks: tuple[Check, ...]) -> float:
         if not check.gating:
             continue
         if check.kind == "margin" and check.limit:
-            value = check.value or 0.0
-            # A shift is a loss either way; of all others a negative value is a gain.
-            loss = abs(value) if check.name == "score_shift" else value
-            ratios.append(loss / check.limit)
+            ratios.append(margin_loss(check.name, check.value or 0.0) / check.limit)
         elif check.verdict == "fail":
             ratios.append(2.0)
     return max(ratios)
