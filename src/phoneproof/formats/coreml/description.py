@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from phoneproof.formats.coreml.messages import Message
 from phoneproof.formats.coreml.file import CoreMlFile
+from phoneproof.formats.coreml.messages import Message
 
 ColourSpace = Literal["RGB", "BGR", "GRAYSCALE", "GRAYSCALE_FLOAT16"]
 _COLOURS: Final[dict[int, ColourSpace]] = {

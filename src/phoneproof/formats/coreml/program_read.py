@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.formats.coreml.blob import numbers
-from phoneproof.formats.coreml.messages import Message, program_messages
 from phoneproof.formats.coreml.file import CoreMlFile
+from phoneproof.formats.coreml.messages import Message, program_messages
 from phoneproof.formats.coreml.packed import packed_size
 from phoneproof.formats.coreml.program import (
     BITS,
