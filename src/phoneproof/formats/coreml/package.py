@@ -1,80 +1,59 @@
-"""A ``.mlpackage`` folder or a bare ``.mlmodel`` -> its specification."""
+"""The folder that a ``.mlpackage`` is, written so that equal models give equal bytes.
+
+coremltools numbers the items of a package at random and serialises maps in any order; here the
+numbers are fixed and the maps sorted.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from google.protobuf.message import DecodeError
+from phoneproof.formats.coreml.messages import Message
+from phoneproof.formats.saved_model import replacing_folder
 
-from phoneproof.core.errors import InvalidInput, first_line
-from phoneproof.formats.coreml.messages import Message, model_messages
-from phoneproof.formats.model_file import require_model_file, weights_beside
-
-MANIFEST: Final = "Manifest.json"
 DATA: Final = "Data"
-WEIGHTS: Final = "weights/weight.bin"
+MODEL: Final = "com.apple.CoreML/model.mlmodel"
+WEIGHTS: Final = "com.apple.CoreML/weights/weight.bin"
+MANIFEST: Final = "Manifest.json"
+_MODEL_ID: Final = "5b64ae35-6d92-5a51-9f2c-0a4b41d2a601"
+_WEIGHTS_ID: Final = "5b64ae35-6d92-5a51-9f2c-0a4b41d2a602"
+"""Any names unlike each other: they are looked up in the manifest that they are written in."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CoreMlFile:
-    """One model on disk.
+def write_package(path: Path, model: Message, weights: bytes | None) -> None:
+    """Write a package whole or not at all; `path` must not be there.
 
-    name: of the folder or file, for messages. model: the file with the specification. spec: the
-    `Model` message. kind: of model (``mlProgram``, ``neuralNetwork``, ...).
-    """
-
-    name: str
-    model: Path
-    spec: Message
-
-    @property
-    def kind(self) -> str:
-        """What the specification holds."""
-        return str(self.spec.WhichOneof("Type"))
-
-    def weights(self, file_name: str) -> Path:
-        """The file of weights that a program names (``@model_path/weights/weight.bin``).
-
-        Raises:
-            InvalidInput: it leads out of the package, or is missing.
-        """
-        return weights_beside(self.model, file_name.removeprefix("@model_path/"))
-
-
-def read_coreml(path: Path) -> CoreMlFile:
-    """Read a package or a bare model file.
+    weights: of ``weight.bin``; null where the model holds all its numbers itself.
 
     Raises:
-        InvalidInput: neither of the two, damaged, or a package without its model.
-        MissingExtra: coremltools, which brings the format's messages, is not installed.
+        StorageError: the folder cannot be written or the disk is full.
     """
-    model = _model_of(path) if path.is_dir() else path
-    require_model_file(model, "Core ML model")
-    spec = model_messages().Model()
-    try:
-        spec.ParseFromString(model.read_bytes())
-    except DecodeError as error:
-        raise InvalidInput(
-            f"{path.name} is not a Core ML model", found=first_line(error)
-        ) from error
-    if spec.WhichOneof("Type") is None:
-        raise InvalidInput(f"{path.name} is not a Core ML model", found="no model in it")
-    return CoreMlFile(name=path.name, model=model, spec=spec)
+    with replacing_folder(path) as folder:
+        files = {MODEL: model.SerializeToString(deterministic=True)}
+        if weights is not None:
+            files[WEIGHTS] = weights
+        for name, data in files.items():
+            file = folder / DATA / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        (folder / MANIFEST).write_bytes(manifest(with_weights=weights is not None))
 
 
-def _model_of(folder: Path) -> Path:
-    """The root model of a package, as its manifest says."""
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise InvalidInput(f"{folder.name} is not a Core ML package", found=f"no {MANIFEST} in it")
-    try:
-        entries = json.loads(manifest.read_bytes())
-        name = str(entries["itemInfoEntries"][entries["rootModelIdentifier"]]["path"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(
-            f"{MANIFEST} of {folder.name} cannot be read", found=first_line(error)
-        ) from error
-    return weights_beside(manifest, f"{DATA}/{name}")
+def manifest(*, with_weights: bool) -> bytes:
+    """``Manifest.json``, as Core ML reads it."""
+    items = {_MODEL_ID: _item("CoreML Model Specification", "model.mlmodel", MODEL)}
+    if with_weights:
+        folder = str(Path(WEIGHTS).parent.as_posix())
+        items[_WEIGHTS_ID] = _item("CoreML Model Weights", "weights", folder)
+    document = {
+        "fileFormatVersion": "1.0.0",
+        "itemInfoEntries": items,
+        "rootModelIdentifier": _MODEL_ID,
+    }
+    return json.dumps(document, indent=4).encode()
+
+
+def _item(description: str, name: str, path: str) -> dict[str, str]:
+    return {"author": "com.apple.CoreML", "description": description, "name": name, "path": path}
