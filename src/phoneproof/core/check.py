@@ -84,6 +84,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
+def margin_loss(name: str, value: float) -> float:
+    """The loss that the value of a margin check speaks of, in its unit; below 0 it is a gain.
+
+    A shift of the scores is a loss either way. name: of the check, also with its slice behind.
+    """
+    return abs(value) if name.startswith("score_shift") else value
+
+
 _RANK: dict[Verdict, int] = {"pass": 0, "undecided": 1, "fail": 2}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from phoneproof.core.check import Verdict
+from phoneproof.core.check import Verdict, margin_loss
 from phoneproof.core.optimization import (
     CalibrationReport,
     LayerDamage,
@@ -113,7 +113,7 @@ def _strain(name: str, value: float | None, limit: float | None) -> float | None
         return limit / value if value > 0 else None
     if name.startswith(_AT_LEAST):
         value, limit = 1.0 - value, 1.0 - limit
-    used = abs(value) if name.startswith("score_shift") else max(value, 0.0)
+    used = max(margin_loss(name, value), 0.0)
     if limit <= 0:
         return 0.0 if used == 0 else None
     return used / limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from phoneproof.core.check import Check, CheckName, artifact_verdict
+from phoneproof.core.check import Check, CheckName, artifact_verdict, margin_loss
 from phoneproof.verify.limits import Limits
 
 DISTRIBUTION: Final[frozenset[CheckName]] = frozenset({"score_shift", "lost_share"})
@@ -47,6 +47,5 @@ def _tolerable(check: Check, agreed: bool) -> bool:
         return False
     if check.value is None or check.limit is None:
         return agreed and check.name in DISTRIBUTION and check.n == 0
-    loss = abs(check.value) if check.name == "score_shift" else check.value
     alone = check.name in DISTRIBUTION and not agreed
-    return loss <= check.limit * (UNDECIDED_SHARE if alone else 1.0)
+    return margin_loss(check.name, check.value) <= check.limit * (UNDECIDED_SHARE if alone else 1.0)
