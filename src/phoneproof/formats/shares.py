@@ -56,7 +56,7 @@ def _part(counts: Counter[str], name: str) -> float:
 
 def zeros_in(weights: Iterable[NDArray[np.float32]]) -> float | None:
     """The share (0..1) of numbers that are exactly zero; null where there is no number."""
-    found = [(weight.size, weight.size - np.count_nonzero(weight)) for weight in weights]
+    found = [(one.size, one.size - int(np.count_nonzero(one))) for one in weights]
     total = sum(size for size, _ in found)
     return sum(zeros for _, zeros in found) / total if total else None
 
