@@ -27,9 +27,13 @@ class Io(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Float16(msgspec.Struct, frozen=True, kw_only=True, tag="float16"):
-    """float16 weights. float32_share: of the resulting weight bytes, how many may stay float32."""
+    """float16 weights. float32_share: of the resulting weight bytes, how many may stay float32.
+
+    float_layers: keep float32, weights and arithmetic (Core ML: islands where float16 overflows).
+    """
 
     float32_share: float
+    float_layers: tuple[str, ...] = ()
 
 
 class Dynamic(msgspec.Struct, frozen=True, kw_only=True, tag="dynamic_wi8"):
@@ -45,6 +49,16 @@ class WeightOnly(msgspec.Struct, frozen=True, kw_only=True, tag="weight_only"):
     """Integer weights, expanded before use; float32 arithmetic. bits: 8 or 4."""
 
     bits: Literal[8, 4] = 8
+    float_layers: tuple[str, ...] = ()
+
+
+class Palette(msgspec.Struct, frozen=True, kw_only=True, tag="palette"):
+    """Weights as numbers of places in a table of `2 ** bits` values of each layer (Core ML).
+
+    float_layers: keep their weights.
+    """
+
+    bits: Literal[4, 6]
     float_layers: tuple[str, ...] = ()
 
 
@@ -88,7 +102,7 @@ class Sparse(msgspec.Struct, frozen=True, kw_only=True, tag="sparse"):
     share: float
 
 
-Recipe = Float16 | Dynamic | WeightOnly | Static | Split | Sparse
+Recipe = Float16 | Dynamic | WeightOnly | Palette | Static | Split | Sparse
 
 
 class TensorRange(msgspec.Struct, frozen=True, kw_only=True):

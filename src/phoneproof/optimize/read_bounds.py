@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from phoneproof.core.artifact import file_sha256
+from phoneproof.core.artifact import tree_sha256
 from phoneproof.core.errors import InvalidInput, OptimizationFailed, StorageError
 from phoneproof.core.json_format import parse
 from phoneproof.core.recipe import RangeMethod, Ranges
@@ -35,7 +35,7 @@ def read_bounds(path: Path | None, artifact: Path, method: RangeMethod) -> Bound
         ranges = parse(path.read_bytes(), Ranges, what=path.name)
     except OSError as error:
         raise StorageError.of(f"cannot read {path.name}", error) from error
-    if ranges.artifact != file_sha256(artifact):
+    if ranges.artifact != tree_sha256(artifact):
         raise InvalidInput(
             f"{path.name} was calibrated on another file than {artifact.name}",
             found=f"ranges of {ranges.artifact[:12]}",

@@ -1,0 +1,81 @@
+"""Which operations of a float16 program stay float32: where numbers leave float16's range, and
+where rounding costs the most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from phoneproof.core.optimization import LayerDamage
+from phoneproof.optimize.weight_codes import Weights
+
+LARGEST: Final = float(np.finfo(np.float16).max)
+"""65504: what is larger becomes infinity."""
+
+LOST_WEIGHTS: Final = 2.0**-9
+"""Largest rounding error of a layer's weights (root mean square, relative) that float16 may make.
+Half a unit in the last place is 2**-12 to 2**-11; four times as much means that most weights are
+denormal numbers, below 6e-5, which some hardware takes for zero."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Computation:
+    """An operation of a program: its name, the values it reads and those it makes (by name)."""
+
+    name: str
+    reads: tuple[str, ...]
+    makes: tuple[str, ...]
+
+
+def overflowing(
+    computations: Iterable[Computation], largest: Mapping[str, float]
+) -> tuple[str, ...]:
+    """The operations that make or read a value beyond float16, in the program's order.
+
+    Its maker alone is not enough: a reader that computes in float16 would turn it into infinity.
+
+    Args:
+        largest: value's name -> the largest magnitude seen; unknown values count as small.
+    """
+    beyond = {name for name, size in largest.items() if not size <= LARGEST}
+    return tuple(one.name for one in computations if not beyond.isdisjoint(one.reads + one.makes))
+
+
+def lost_in_float16(weights: Weights) -> bool:
+    """Whether float16 has no room for a layer's weights: too large, or most of them too small."""
+    if not weights.size or weights.dtype == np.float16:
+        return False
+    wide = weights.astype(np.float64)
+    if np.abs(wide).max() > LARGEST:
+        return True
+    error = wide.astype(np.float16).astype(np.float64) - wide
+    power = float(np.mean(wide**2))
+    return power > 0 and math.sqrt(float(np.mean(error**2)) / power) > LOST_WEIGHTS
+
+
+def noisiest(damage: Sequence[LayerDamage], snr_db: float, spared: int = 0) -> tuple[str, ...]:
+    """As few layers as bring the expected noise of the others down to a signal-to-noise ratio.
+
+    Noise of layers that round on their own adds up: the powers of all that stay float16 are summed
+    and the most harmful taken out until the rest is quiet enough.
+
+    Args:
+        damage: noise power of each layer alone relative to the signal's.
+        snr_db: 20 dB a factor of 10 in amplitude.
+        spared: layers to take out more than that, where an earlier count was not enough.
+
+    Returns:
+        Their names, the most harmful first.
+    """
+    ranked = sorted(damage, key=lambda one: -one.damage)
+    allowed = 10.0 ** (-snr_db / 10)
+    left = math.fsum(one.damage for one in ranked)
+    count = 0
+    while count < len(ranked) and left > allowed:
+        count += 1
+        left = math.fsum(one.damage for one in ranked[count:])
+    return tuple(one.layer for one in ranked[: count + spared])
