@@ -13,6 +13,7 @@ import msgspec
 
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
+from phoneproof.core.device_results import DeviceResults
 from phoneproof.core.golden import GoldenIndex
 from phoneproof.core.json_format import pretty_bytes
 from phoneproof.core.manifest import Manifest
@@ -29,6 +30,7 @@ DOCUMENTS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "manifest-1": Manifest,
         "report-1": Report,
         "golden-1": GoldenIndex,
+        "device-results-1": DeviceResults,
     }
 )
 """Published name of each document and the type whose JSON it is."""

@@ -52,7 +52,8 @@ def test_a_document_names_its_schema(name: str) -> None:
     kind = DOCUMENTS[name]
     named = msgspec.json.decode((FOLDER / f"{name}.schema.json").read_bytes(), type=_Published)
     schema = named.definitions[kind.__name__].properties["schema"]
-    assert schema.enum == (f"phoneproof.{name.replace('-', '/')}",)
+    title, _, version = name.rpartition("-")
+    assert schema.enum == (f"phoneproof.{title}/{version}",)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -11,6 +11,7 @@ from typing import Literal
 from phoneproof.core.binding import Format, Precision
 from phoneproof.core.capture import Capture, Hazard
 from phoneproof.core.check import Check, Split, Verdict
+from phoneproof.core.device_results import DeviceReport
 from phoneproof.core.optimization import (
     CalibrationReport,
     LayerDamage,
@@ -179,6 +180,7 @@ class Report(SchemaType, frozen=True, kw_only=True):
     source, measured again. search: alternatives of the contract, where they were measured.
     calibration: the images that ranges come from, where something was quantized with ranges.
     pareto: the accepted artifacts among each other; recommended: one for each target.
+    devices: what phones measured of the artifacts, added when their results came.
     seconds: wall time; peak_rss_bytes: of the largest step's process.
     """
 
@@ -204,5 +206,6 @@ class Report(SchemaType, frozen=True, kw_only=True):
     calibration: CalibrationReport | None = None
     pareto: tuple[ParetoPoint, ...] = ()
     recommended: tuple[Recommendation, ...] = ()
+    devices: tuple[DeviceReport, ...] = ()
     seconds: float = 0.0
     peak_rss_bytes: int = 0

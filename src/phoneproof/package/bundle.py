@@ -73,18 +73,18 @@ def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
     _require_distinct(contents.artifacts)
     fresh = destination.with_name(f".{destination.name}.new")
     try:
-        _restore_interrupted(destination)
+        restore_interrupted(destination)
         _refuse_foreign(destination)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         manifest = _fill(fresh, contents)
-        _move_into_place(fresh, destination)
+        move_into_place(fresh, destination)
     except OSError as error:
         if error.errno not in STORAGE_STEPS:
             raise  # a bug: it keeps its traceback
-        raise _storage_error(destination, error) from error
+        raise storage_error(destination, error) from error
     finally:
-        _remove(fresh)
+        remove(fresh)
     return manifest
 
 
@@ -106,9 +106,9 @@ def require_destination(destination: Path) -> None:
     _refuse_foreign(destination)
     place = next(folder for folder in destination.absolute().parents if folder.exists())
     if not place.is_dir():
-        raise _storage_error(destination, NotADirectoryError(errno.ENOTDIR, ""))
+        raise storage_error(destination, NotADirectoryError(errno.ENOTDIR, ""))
     if not os.access(place, os.W_OK | os.X_OK):
-        raise _storage_error(destination, PermissionError(errno.EACCES, ""))
+        raise storage_error(destination, PermissionError(errno.EACCES, ""))
 
 
 def _fill(folder: Path, contents: BundleContents) -> Manifest:
@@ -129,7 +129,7 @@ def _fill(folder: Path, contents: BundleContents) -> Manifest:
         version=contents.contract.version,
         contract=contents.contract.sha256,
         artifacts=tuple(artifact for artifact, _ in contents.artifacts),
-        files=_files(folder),
+        files=listed_files(folder),
         golden=f"{GOLDEN}/index.json" if contents.golden is not None else None,
         baseline=BASELINE if contents.baseline is not None else None,
     )
@@ -160,7 +160,8 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _files(folder: Path) -> tuple[BundleFile, ...]:
+def listed_files(folder: Path) -> tuple[BundleFile, ...]:
+    """Every file of a bundle but the manifest, sorted by path."""
     return tuple(
         BundleFile(
             path=path.relative_to(folder).as_posix(),
@@ -180,7 +181,7 @@ def _old(destination: Path) -> Path:
     return destination.with_name(f".{destination.name}.old")
 
 
-def _restore_interrupted(destination: Path) -> None:
+def restore_interrupted(destination: Path) -> None:
     """Undo a replacement that was killed between its two renames."""
     old = _old(destination)
     if old.exists() and not destination.exists():
@@ -201,7 +202,8 @@ def _refuse_foreign(destination: Path) -> None:
     )
 
 
-def _move_into_place(fresh: Path, destination: Path) -> None:
+def move_into_place(fresh: Path, destination: Path) -> None:
+    """Replace `destination`; it is there, old or new, whenever something interrupts."""
     old = _old(destination)
     try:
         if destination.exists():
@@ -214,10 +216,10 @@ def _move_into_place(fresh: Path, destination: Path) -> None:
         raise
     finally:
         if destination.exists():
-            _remove(old)
+            remove(old)
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Remove a folder also where an interrupt comes meanwhile; the interrupt goes on."""
     try:
         shutil.rmtree(folder, ignore_errors=True)
@@ -226,7 +228,8 @@ def _remove(folder: Path) -> None:
         raise
 
 
-def _storage_error(destination: Path, error: OSError) -> StorageError:
+def storage_error(destination: Path, error: OSError) -> StorageError:
+    """What the disk did to a bundle."""
     return StorageError(
         f"the bundle {destination.name} could not be written",
         found=os.strerror(error.errno or 0),

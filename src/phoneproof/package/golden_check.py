@@ -13,17 +13,14 @@ from phoneproof.core.artifact import Artifact
 from phoneproof.core.check import Check, DatasetRef, Worst
 from phoneproof.core.contract import Contract
 from phoneproof.core.errors import InvalidInput, VerificationFailed
-from phoneproof.core.golden import GoldenBox, GoldenCase, GoldenIndex, GoldenOutputs, GoldenTensor
+from phoneproof.core.golden import GoldenCase, GoldenIndex, GoldenTensor
 from phoneproof.core.json_format import content_hash, parse
 from phoneproof.core.tolerances import (
     FLOAT32_RAW_RELATIVE,
-    FLOAT_BOX_PIXELS,
-    MATCH_IOU,
     TENSORFLOW_RESIZE,
 )
-from phoneproof.decode.decode import app_policy
-from phoneproof.decode.results import Classification, Detections, Results
 from phoneproof.package.golden import INDEX, GoldenModel, OpenSession, open_models
+from phoneproof.package.golden_results import Same, results_again, shown_from
 from phoneproof.package.golden_steps import FREE_STEPS, Steps, score_tolerance, steps_of
 from phoneproof.package.golden_tensors import (
     Tensor,
@@ -151,12 +148,15 @@ def _measure(
         )
         fed = _distance(folder, expected.input, model.preprocessor.prepare(rgb).tensor, exact=exact)
         results, outputs = model.predictor.predict_rgb(rgb)
-        free = {one.name: _free(folder, one, steps[expected.artifact]) for one in expected.outputs}
-        same = _Same(
+        own = steps[expected.artifact]
+        free = {one.name: own.free_of(one, read_tensor(folder, one)) for one in expected.outputs}
+        same = Same(
             score=score_tolerance(model.artifact, free),
-            by_overlap=steps[expected.artifact].integers,
+            by_overlap=own.integers,
         )
-        found, count, ties = _results_again(expected, results, _threshold(contract, model), same)
+        found, count, ties = results_again(
+            expected, results, shown_from(contract, model.artifact), same
+        )
         seen.append(
             _Seen(
                 case=case,
@@ -191,16 +191,6 @@ def _distance(folder: Path, expected: GoldenTensor, tensor: Tensor, *, exact: bo
     return distance
 
 
-def _free(folder: Path, expected: GoldenTensor, steps: Steps) -> float:
-    """How far an output may move: integers by `FREE_STEPS`, floats by what is behind them."""
-    if expected.dtype.startswith(("int", "uint")):
-        return FREE_STEPS
-    stored = read_tensor(folder, expected)
-    known = stored[np.isfinite(stored)]
-    lowest, highest = float(known.min(initial=0.0)), float(known.max(initial=0.0))
-    return steps.free(expected.name, lowest, highest)
-
-
 def _relative(folder: Path, expected: GoldenTensor, tensor: Tensor, free: float) -> float:
     """Largest difference beyond what is `free`, relative to the largest magnitude."""
     if tensor_sha256(tensor) == expected.sha256 and tensor.shape == expected.shape:
@@ -209,80 +199,6 @@ def _relative(folder: Path, expected: GoldenTensor, tensor: Tensor, free: float)
     distance = max(0.0, _distance(folder, expected, tensor, exact=False) - free)
     magnitude = np.abs(read_tensor(folder, expected).astype(np.float64)).max(initial=0.0)
     return distance / float(magnitude) if magnitude > 0 else distance
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Same:
-    """When a result is the recorded one. score: how far its score may lie from the recorded one.
-    by_overlap: boxes by IoU (`MATCH_IOU`) instead of pixels: a step of an 8-bit box is pixels."""
-
-    score: float
-    by_overlap: bool
-
-    def box(self, a: GoldenBox, b: GoldenBox) -> bool:
-        """Whether two boxes are one."""
-        if a.label != b.label or abs(a.score - b.score) > self.score:
-            return False
-        if all(abs(p - q) <= FLOAT_BOX_PIXELS for p, q in zip(a.box, b.box, strict=True)):
-            return True
-        return self.by_overlap and _overlap(a, b) >= MATCH_IOU
-
-
-def _overlap(a: GoldenBox, b: GoldenBox) -> float:
-    """Intersection over union."""
-    sides = [
-        max(0.0, min(a.box[end + 2], b.box[end + 2]) - max(a.box[end], b.box[end]))
-        for end in (0, 1)
-    ]
-    shared = sides[0] * sides[1]
-    areas = sum((one.box[2] - one.box[0]) * (one.box[3] - one.box[1]) for one in (a, b))
-    return shared / (areas - shared) if areas > shared else 0.0
-
-
-def _results_again(
-    expected: GoldenOutputs, results: Results, threshold: float, same: _Same
-) -> tuple[int, int, int]:
-    """How many recorded results came again, of how many, and how many were ties."""
-    if isinstance(results, Classification) and expected.classes is not None:
-        return _classes_again(expected, results, same)
-    if isinstance(results, Detections) and expected.boxes is not None:
-        return _boxes_again(expected.boxes, results, threshold, same)
-    if expected.classes is None and expected.boxes is None:
-        return 0, 0, 0
-    return 0, 1, 0
-
-
-def _threshold(contract: Contract, model: GoldenModel) -> float:
-    """What the app shows of this very file."""
-    binding = model.artifact.binding
-    return 0.0 if contract.task != "detect" else app_policy(contract, binding).confidence
-
-
-def _classes_again(
-    expected: GoldenOutputs, results: Classification, same: _Same
-) -> tuple[int, int, int]:
-    """Every recorded probability within the tolerance: the order then agrees up to ties."""
-    classes = expected.classes or ()
-    known = len(results.probabilities)
-    found = sum(
-        c.label < known and abs(float(results.probabilities[c.label]) - c.probability) <= same.score
-        for c in classes
-    )
-    return found, len(classes), 0
-
-
-def _boxes_again(
-    expected: tuple[GoldenBox, ...], results: Detections, threshold: float, same: _Same
-) -> tuple[int, int, int]:
-    """Each clear recorded box must come again, and each clear box must have been recorded."""
-    clear = threshold + 2 * same.score
-    rows = zip(results.boxes.tolist(), results.scores.tolist(), results.classes, strict=True)
-    now = [GoldenBox(box=(b[0], b[1], b[2], b[3]), score=s, label=int(c)) for b, s, c in rows]
-    must = [box for box in expected if box.score > clear]
-    new = [box for box in now if box.score > clear]
-    unmatched = sum(not any(same.box(box, other) for other in expected) for box in new)
-    found = sum(any(same.box(box, other) for other in now) for box in must)
-    return found, len(must) + unmatched, len(expected) - len(must)
 
 
 def _pixel_checks(contract: Contract, seen: list[_Seen], dataset: DatasetRef) -> list[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from phoneproof.core.check import Check
 from phoneproof.core.report import ArtifactReport, Report
+from phoneproof.package.device_words import DEVICE_HEADER, card_rows
 from phoneproof.package.input_words import input_words, own_threshold_words, results_words
 from phoneproof.package.markdown import bullets, plain, table
 from phoneproof.package.optimization_words import (
@@ -40,6 +41,7 @@ def model_card(report: Report) -> str:
         _input(report),
         _labels(report),
         _measured(report),
+        _devices(report),
         _files(report),
         _licence(report),
         _limits(report),
@@ -84,6 +86,13 @@ def _measured(report: Report) -> list[str]:
     if not report.artifacts:
         parts += ["### capture gate", _table(report.gate)]
     return [*parts, *_recorded(report), *_production(report), *_optimized(report)]
+
+
+def _devices(report: Report) -> list[str]:
+    if not report.devices:
+        return []
+    rows = [row for device in report.devices for row in card_rows(device)]
+    return ["## On devices", table(DEVICE_HEADER, rows)]
 
 
 def _optimized(report: Report) -> list[str]:
@@ -172,7 +181,7 @@ def _limits(report: Report) -> list[str]:
         if c.gating and c.verdict == "undecided"
     )
     hazards = tuple(f"{h.name}: {h.found}. Next step: {h.next_step}" for h in report.hazards)
-    lines = undecided + hazards + _NOT_MEASURED
+    lines = undecided + hazards + _NOT_MEASURED[bool(report.devices) :]
     if not any(data.labelled for data in report.datasets):
         lines += ("Accuracy: not measured, the images carry no labels; only agreement is.",)
     return ["## Limits, and what was not measured", bullets(lines)]

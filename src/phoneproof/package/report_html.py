@@ -19,6 +19,7 @@ from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.decode.results import Results
 from phoneproof.package import figures, wording
 from phoneproof.package.contact_sheet import Tile
+from phoneproof.package.devices_html import add_device_words, replace_section
 from phoneproof.package.drawing import draw_predictions
 from phoneproof.package.input_words import input_words, own_threshold_words
 from phoneproof.package.optimization_html import add_optimization_words
@@ -90,6 +91,12 @@ def render_report(
     )
 
 
+def with_devices(page: str, report: Report) -> str:
+    """A page that was written before, with the section of `report.devices`."""
+    section = page_environment().get_template("_devices.html.j2").render(report=report)
+    return replace_section(page, section)
+
+
 def _pair(comparison: Comparison, contract: Contract) -> Pair:
     before = draw_predictions(comparison.rgb, comparison.baseline, contract, max_side=PICTURE_SIDE)
     after = draw_predictions(comparison.rgb, comparison.candidate, contract, max_side=PICTURE_SIDE)
@@ -143,4 +150,5 @@ def page_environment() -> jinja2.Environment:
     )
     add_preflight_words(environment)
     add_optimization_words(environment)
+    add_device_words(environment)
     return environment

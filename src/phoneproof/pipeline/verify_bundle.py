@@ -5,7 +5,7 @@ Needs neither the source nor torch: LiteRT and ONNX Runtime run the artifacts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,11 +15,14 @@ import msgspec
 from phoneproof.core.artifact import Artifact
 from phoneproof.core.check import Check, Verdict, artifact_verdict, worst_verdict
 from phoneproof.core.dataset import ImageSet
+from phoneproof.core.device_results import DeviceReport
 from phoneproof.core.errors import InvalidInput, MissingExtra
 from phoneproof.core.events import Event, Listener
 from phoneproof.package.bundle import BASELINE, GOLDEN, Bundle, read_bundle
 from phoneproof.package.golden_check import check_golden
+from phoneproof.pipeline.device_results import add_to_bundle, judge_device_results
 from phoneproof.pipeline.pack_step import open_artifact
+from phoneproof.pipeline.recorded_limits import recorded_limits
 from phoneproof.runtimes.base import RUNTIMES
 from phoneproof.runtimes.embedded import read_embedded
 from phoneproof.runtimes.predict import Prediction, Predictor
@@ -51,7 +54,8 @@ class VerifiedArtifact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """What `phoneproof verify` says. unmatched: images that the baseline has not seen."""
+    """What `phoneproof verify` says. unmatched: images that the baseline has not seen. devices:
+    the documents that were given now."""
 
     bundle: str
     version: str
@@ -61,6 +65,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: tuple[VerifiedArtifact, ...]
     images: int
     unmatched: int
+    devices: tuple[DeviceReport, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,28 +88,42 @@ class Known:
         return (one for one in self.stored if one.sha256 in self.wanted)
 
 
-def verify_bundle(folder: Path, *, images: Path | None, listener: Listener) -> Verification:
+def verify_bundle(
+    folder: Path, *, images: Path | None, results: Sequence[Path] = (), listener: Listener
+) -> Verification:
     """Check every hash, run the golden vectors, and re-measure on `images` where given.
+
+    Args:
+        results: documents that devices wrote; judged, and then added to the bundle.
 
     Raises:
         VerificationFailed: a file was altered, is missing or does not belong.
-        InvalidInput: not a bundle, or none of the images is known to its baseline.
+        InvalidInput: not a bundle, none of the images is known to its baseline, or a document
+            that is not of this bundle.
+        StorageError: the bundle cannot be written.
     """
     bundle = read_bundle(folder)
     listener(Event(step="hashes", state="finished", message=f"{len(bundle.manifest.files)} files"))
+    judged = tuple(judge_device_results(bundle, path) for path in results)
     matched = _match(bundle, images, listener) if images is not None else None
     found = tuple(
         _verify(bundle, artifact, matched, listener) for artifact in bundle.manifest.artifacts
     )
+    devices = tuple(one.report for one in judged)
+    if judged:
+        add_to_bundle(bundle, judged)
+        listener(Event(step="devices", state="finished", message=f"{len(judged)} added"))
     return Verification(
         bundle=bundle.manifest.name,
         version=bundle.manifest.version,
-        verdict=worst_verdict(tuple(one.verdict for one in found)),
-        accepted=all(one.accepted for one in found),
+        verdict=worst_verdict((*(one.verdict for one in found), *(one.verdict for one in devices))),
+        accepted=all(one.accepted for one in found)
+        and all(one.verdict == "pass" for one in devices),
         files=len(bundle.manifest.files),
         artifacts=found,
         images=len(matched.images.items) if matched else 0,
         unmatched=matched.unmatched if matched else 0,
+        devices=devices,
     )
 
 
@@ -131,7 +150,7 @@ def _verify(
         runtime=shown,
         device=runtime.device,
     )
-    limits = _limits(bundle, artifact)
+    limits = recorded_limits(bundle.report, artifact)
     if matched is not None:
         checks += _remeasure(bundle, artifact, matched, limits, (shown, runtime.device), listener)
     verdict = artifact_verdict(checks)
@@ -201,17 +220,6 @@ def _remeasure(
     ).checks
     recorded = next(one for one in bundle.report.artifacts if one.id == artifact.id)
     return without_stand_ins(checks, limits) if judged_by_loss(recorded.checks) else checks
-
-
-def _limits(bundle: Bundle, artifact: Artifact) -> Limits:
-    """What the build held the artifact to."""
-    report = next(one for one in bundle.report.artifacts if one.id == artifact.id)
-    try:
-        return msgspec.convert(dict(report.limits), Limits)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(
-            f"the limits of {artifact.id} in the bundle's report cannot be read", found=str(error)
-        ) from error
 
 
 def _match(bundle: Bundle, images: Path, listener: Listener) -> _Matched:

@@ -1,0 +1,66 @@
+"""Adding to a bundle that was written before: a new one beside it, then moved into place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from phoneproof.core.errors import STORAGE_STEPS
+from phoneproof.core.json_format import pretty_bytes
+from phoneproof.package.bundle import (
+    MANIFEST,
+    Bundle,
+    listed_files,
+    move_into_place,
+    remove,
+    restore_interrupted,
+    storage_error,
+)
+
+
+def rewrite_bundle(bundle: Bundle, changed: Mapping[str, bytes]) -> None:
+    """Write the bundle again with some files new or replaced; the manifest follows.
+
+    Files that stay are linked where the disk allows it: a bundle may be large.
+
+    Args:
+        bundle: as `read_bundle` gave it.
+        changed: path relative to the bundle -> content.
+
+    Raises:
+        StorageError: the disk is full, or the folder's parent cannot be written. The bundle is
+            then as it was.
+    """
+    destination = bundle.folder.resolve()
+    fresh = destination.with_name(f".{destination.name}.new")
+    try:
+        restore_interrupted(destination)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        for file in bundle.manifest.files:
+            if file.path not in changed:
+                _keep(destination / file.path, fresh / file.path)
+        for path, data in changed.items():
+            (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / path).write_bytes(data)
+        manifest = msgspec.structs.replace(bundle.manifest, files=listed_files(fresh))
+        (fresh / MANIFEST).write_bytes(pretty_bytes(manifest))
+        move_into_place(fresh, destination)
+    except OSError as error:
+        if error.errno not in STORAGE_STEPS:
+            raise  # a bug: it keeps its traceback
+        raise storage_error(destination, error) from error
+    finally:
+        remove(fresh)
+
+
+def _keep(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
