@@ -17,7 +17,7 @@ from phoneproof.core.recipe import MethodRanges, Ranges, TensorRange
 from phoneproof.formats.model_file import write_bytes
 from phoneproof.formats.tflite import TfliteGraph, inventory, read_tflite
 from phoneproof.formats.tflite_constants import with_constants
-from phoneproof.optimize.backends.tflite_ranges import input_bounds
+from phoneproof.optimize.backends.tflite_ranges import with_input_bounds
 from phoneproof.optimize.base import RepairedModel, RepairRequest
 from phoneproof.optimize.read_bounds import RANGES, Bounds, read_bounds
 from phoneproof.pixels.image import read_image
@@ -62,10 +62,8 @@ def start_bounds(request: RepairRequest, graph: TfliteGraph) -> Bounds:
     Raises:
         InvalidInput, OptimizationFailed: as `read_bounds`.
     """
-    bounds = dict(read_bounds(request.ranges, request.artifact, request.recipe.ranges))
-    if not request.binding.image.normalise_in_file:
-        bounds[graph.tensors[graph.inputs[0]].name] = input_bounds(request.contract)
-    return bounds
+    measured = read_bounds(request.ranges, request.artifact, request.recipe.ranges)
+    return with_input_bounds(measured, graph, request.contract, request.binding)
 
 
 def pictures(request: RepairRequest, most: int) -> list[NDArray[np.float32]]:

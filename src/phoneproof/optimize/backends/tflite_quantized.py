@@ -43,7 +43,7 @@ from phoneproof.optimize.backends.tflite_plan import (
     plan_ops,
     static_config,
 )
-from phoneproof.optimize.backends.tflite_ranges import Statistics, input_bounds, statistics
+from phoneproof.optimize.backends.tflite_ranges import Statistics, statistics, with_input_bounds
 from phoneproof.optimize.base import OptimizeRequest
 from phoneproof.optimize.read_bounds import read_bounds
 
@@ -103,9 +103,8 @@ def _require_float32(graph: TfliteGraph, path: Path) -> None:
 def _statistics(request: OptimizeRequest, source: TfliteGraph, plan: Plan) -> Statistics | None:
     if not isinstance(request.recipe, Static):
         return None
-    bounds = dict(read_bounds(request.ranges, request.artifact, request.recipe.ranges))
-    if not request.binding.image.normalise_in_file:
-        bounds[source.tensors[source.inputs[0]].name] = input_bounds(request.contract)
+    measured = read_bounds(request.ranges, request.artifact, request.recipe.ranges)
+    bounds = with_input_bounds(measured, source, request.contract, request.binding)
     io = request.recipe.io
     ins = source.inputs if io.input != "float32" else ()
     outs = source.outputs if io.output != "float32" else ()

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
 from phoneproof.core.errors import OptimizationFailed, nearest
 from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp
@@ -43,6 +44,16 @@ def input_bounds(contract: Contract) -> tuple[float, float]:
     step = (high - low) / 255
     ranges = [(low - below * step, high + above * step) for below in _WIDER for above in _WIDER]
     return min(ranges, key=lambda ends: round(_squared_error(values, *ends) / step**2, 6))
+
+
+def with_input_bounds(
+    bounds: Bounds, graph: TfliteGraph, contract: Contract, binding: Binding
+) -> Bounds:
+    """The ranges with the image's own (`input_bounds`) in place of what was measured of it; as
+    they are where the file takes pixels."""
+    if binding.image.normalise_in_file:
+        return bounds
+    return {**bounds, graph.tensors[graph.inputs[0]].name: input_bounds(contract)}
 
 
 def _squared_error(values: NDArray[np.float64], low: float, high: float) -> float:

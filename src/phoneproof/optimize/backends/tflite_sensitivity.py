@@ -29,7 +29,7 @@ from phoneproof.formats.tflite_layers import layer_name
 from phoneproof.formats.tflite_read_back import layer_macs
 from phoneproof.optimize.backends.fake_quant import FakeQuant
 from phoneproof.optimize.backends.tflite_plan import plan_ops
-from phoneproof.optimize.backends.tflite_ranges import input_bounds, statistics
+from phoneproof.optimize.backends.tflite_ranges import statistics, with_input_bounds
 from phoneproof.optimize.read_bounds import read_bounds
 from phoneproof.pixels.image import read_image
 from phoneproof.pixels.preprocess import Preprocessor
@@ -157,9 +157,8 @@ def _passes(macs: int, images: int, outputs: int) -> _Passes:
 def _simulated(request: SensitivityRequest, module: TfliteModule) -> FakeQuant:
     graph = module.graph
     plan = plan_ops(graph, Static(ranges=request.method))
-    bounds = dict(read_bounds(request.ranges, request.artifact, request.method))
-    if not request.binding.image.normalise_in_file:
-        bounds[graph.tensors[graph.inputs[0]].name] = input_bounds(request.contract)
+    measured = read_bounds(request.ranges, request.artifact, request.method)
+    bounds = with_input_bounds(measured, graph, request.contract, request.binding)
     return FakeQuant(module, plan, statistics(graph, plan, bounds, ()))
 
 
