@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from phoneproof.core.apple import AppleForm
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding, Format, Layout
 from phoneproof.core.contract import Contract
@@ -17,8 +18,9 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to convert and how the result shall look.
 
     source: the file or folder to read. binding: the source's own. layout: of the artifact's
-    image input. opset: ONNX only. output: the file or folder to write; the converter writes
-    nothing else.
+    image input. opset: ONNX only. apple: Core ML only. licence: as the source says, where the
+    format has a place for it. output: the file or folder to write; the converter writes nothing
+    else.
     """
 
     source: Path
@@ -26,6 +28,8 @@ class ConvertRequest(msgspec.Struct, frozen=True, kw_only=True):
     binding: Binding
     layout: Layout
     opset: int = 12
+    apple: AppleForm = AppleForm()
+    licence: str = ""
     output: Path
 
 
@@ -50,6 +54,11 @@ class Converter(Protocol):
 CONVERTERS: Registry[Converter] = Registry(
     "converter",
     {
+        "hub-coreml": Entry(
+            target="phoneproof.convert.backends.coreml:CoreMlConverter",
+            summary="hub -> Core ML, an mlprogram in float32 (coremltools)",
+            extra="ios",
+        ),
         "hub-onnx": Entry(
             target="phoneproof.convert.backends.torch_onnx:TorchOnnxConverter",
             summary="hub -> ONNX (torch.onnx)",
@@ -59,6 +68,11 @@ CONVERTERS: Registry[Converter] = Registry(
             target="phoneproof.convert.backends.litert_torch:LiteRtTorchConverter",
             summary="hub -> TFLite float32 (litert-torch, no TensorFlow)",
             extra="android",
+        ),
+        "hub-coreai": Entry(
+            target="phoneproof.convert.backends.coreai_torch:CoreAiConverter",
+            summary="hub -> Core AI .aimodel (coreai-torch, Apple's beta)",
+            extra="coreai",
         ),
         "hub-saved_model": Entry(
             target="phoneproof.convert.backends.saved_model:SavedModelConverter",

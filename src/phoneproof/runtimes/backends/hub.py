@@ -186,11 +186,12 @@ class _Recorder(torch.fx.Interpreter):
         value = super().run_node(n)
         computed = n.op == "call_function" and isinstance(value, torch.Tensor)
         if computed and value.is_floating_point():
-            self.seen.append((_layer_name(n), value.numpy().copy()))
+            self.seen.append((layer_name(n), value.numpy().copy()))
         return value
 
 
-def _layer_name(node: torch.fx.Node) -> str:
+def layer_name(node: torch.fx.Node) -> str:
+    """Where a node comes from: the path of its module, where known, and its own name."""
     stack = node.meta.get("nn_module_stack") or {}
     path = str(list(stack.values())[-1][0]) if stack else ""
     return f"{path}/{node.name}" if path else node.name
