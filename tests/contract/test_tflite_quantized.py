@@ -52,7 +52,7 @@ def step_error(contract: Contract, low: float, high: float) -> float:
 
 @pytest.mark.parametrize(("scale", "mean", "std"), [(1 / 255, 0.0, 1.0), (1.0, 0.0, 1.0)])
 def test_each_pixel_value_gets_an_integer_of_its_own(scale: float, mean: float, std: float) -> None:
-    from phoneproof.optimize.backends.tflite_ranges import input_bounds
+    from phoneproof.optimize.input_bounds import input_bounds
 
     wanted = contract(scale, mean, std)
     assert step_error(wanted, *input_bounds(wanted)) < 1e-5
@@ -60,7 +60,7 @@ def test_each_pixel_value_gets_an_integer_of_its_own(scale: float, mean: float, 
 
 def test_pixels_around_zero_do_not_lose_a_bit() -> None:
     """-1..1 over its exact range puts every pixel half way between two integers."""
-    from phoneproof.optimize.backends.tflite_ranges import input_bounds
+    from phoneproof.optimize.input_bounds import input_bounds
 
     wanted = contract(1 / 127.5, 1.0, 1.0)
     assert step_error(wanted, -1.0, 1.0) > 0.49

@@ -22,9 +22,10 @@ from phoneproof.formats.tflite import read_tflite
 from phoneproof.optimize.backends.fake_quant import FakeQuant
 from phoneproof.optimize.backends.tflite_plan import plan_ops
 from phoneproof.optimize.backends.tflite_quantized import TfliteQuantized
-from phoneproof.optimize.backends.tflite_ranges import input_bounds, statistics
+from phoneproof.optimize.backends.tflite_ranges import statistics
 from phoneproof.optimize.backends.tflite_sensitivity import SensitivityRequest, sensitivity
 from phoneproof.optimize.base import OptimizeRequest
+from phoneproof.optimize.input_bounds import input_bounds
 from phoneproof.optimize.read_bounds import read_bounds
 from phoneproof.pipeline.sensitivity_step import SensitivityStep, sensitivity_of
 from phoneproof.runtimes.backends.litert import LiteRtRuntime

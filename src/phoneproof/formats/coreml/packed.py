@@ -19,6 +19,12 @@ def packed_size(count: int, bits: int) -> int:
     return -(-count * bits // 8)
 
 
+def packed(values: Bytes, bits: int) -> Bytes:
+    """Numbers (0 .. 2**bits - 1, one in a byte, flat) as `packed_size` bytes; zeros fill up."""
+    each = np.unpackbits(values[:, None], axis=1, bitorder="little", count=bits)
+    return np.packbits(each.reshape(-1), bitorder="little")
+
+
 def unpacked(data: Bytes, count: int, bits: int, *, signed: bool) -> NDArray[Any]:
     """The numbers, each in a byte of its own (int8 where signed, in two's complement).
 

@@ -77,18 +77,19 @@ class OpenProgram:
         """Everything that computes while the model runs, in order."""
         return tuple(op for op in self.block.operations if not is_constant(op))
 
+    def reads(self, ios: int) -> bool:
+        """Whether the oldest system that the package is made for reads what came with `ios`."""
+        return bool(self.file.spec.specificationVersion >= FIRST_VERSION[ios])
+
     def require_ios(self, needed: int, what: str) -> None:
         """Refuse what the oldest system that the package is made for cannot read.
 
         Raises:
             Unsupported: names both systems.
         """
-        if self.file.spec.specificationVersion >= FIRST_VERSION[needed]:
+        if self.reads(needed):
             return
-        made_for = max(
-            (ios for ios, v in FIRST_VERSION.items() if v <= self.file.spec.specificationVersion),
-            default=15,
-        )
+        made_for = max((ios for ios in FIRST_VERSION if self.reads(ios)), default=15)
         raise Unsupported(
             f"{what} need iOS {needed} (macOS {needed - 3})",
             found=f"{self.file.name} is made for iOS {made_for} and later",

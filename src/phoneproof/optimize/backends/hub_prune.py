@@ -40,8 +40,8 @@ from phoneproof.optimize.backends.hub_graph import (
 from phoneproof.optimize.backends.hub_layers import last_layers
 from phoneproof.optimize.backends.learning import deterministic
 from phoneproof.optimize.backends.pruned_student import Lesson, Pictures, Taught, teach
-from phoneproof.optimize.backends.tflite_ranges import input_bounds
 from phoneproof.optimize.base import PruneRequest
+from phoneproof.optimize.input_bounds import input_bounds
 from phoneproof.pixels.image import read_image
 from phoneproof.pixels.preprocess import Preprocessor
 from phoneproof.runtimes.backends.hub import load_hub, save_hub

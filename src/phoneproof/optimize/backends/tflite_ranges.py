@@ -14,6 +14,7 @@ from phoneproof.core.errors import OptimizationFailed, nearest
 from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp
 from phoneproof.formats.tflite_values import constant_values
 from phoneproof.optimize.backends.tflite_plan import Plan, float_activations, has_weights
+from phoneproof.optimize.input_bounds import input_bounds
 from phoneproof.optimize.read_bounds import Bounds
 
 Statistics = dict[str, dict[str, NDArray[np.float64]]]
@@ -21,29 +22,8 @@ Statistics = dict[str, dict[str, NDArray[np.float64]]]
 
 _LARGEST_BIAS: Final = float(1 << 30)
 """Half of int32, so that the accumulator has room for the products."""
-_WIDER: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Steps by which either end of the input's range may grow."""
 _CHANNEL_AXIS: Final = {"DEPTHWISE_CONV_2D": 3}
 """Axis of the output channels in the weights; 0 for all others."""
-
-
-def input_bounds(contract: Contract) -> tuple[float, float]:
-    """The range of the input that stores pixels 0..255 best in 8 bits.
-
-    What pixels become after scale, mean and std is known, not measured. Stored over exactly that
-    range, 0..1 keeps an integer for each pixel value; -1..1 puts each of them half way between
-    two integers (the zero point is a whole number), which costs one bit. So the range may grow by
-    up to a step at either end; the one with the least squared error is taken.
-    """
-    spec = contract.inputs[0]
-    pixels = np.arange(256, dtype=np.float64)
-    values = np.stack(
-        [(pixels * spec.scale - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True)]
-    )
-    low, high = float(values.min()), float(values.max())
-    step = (high - low) / 255
-    ranges = [(low - below * step, high + above * step) for below in _WIDER for above in _WIDER]
-    return min(ranges, key=lambda ends: round(_squared_error(values, *ends) / step**2, 6))
 
 
 def with_input_bounds(
@@ -54,15 +34,6 @@ def with_input_bounds(
     if binding.image.normalise_in_file:
         return bounds
     return {**bounds, graph.tensors[graph.inputs[0]].name: input_bounds(contract)}
-
-
-def _squared_error(values: NDArray[np.float64], low: float, high: float) -> float:
-    """Of int8 numbers, whose range always holds zero."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = (high - low) / 255
-    zero = np.rint(-128 - low / scale)
-    stored = np.clip(np.rint(values / scale) + zero, -128, 127)
-    return float(np.mean(((stored - zero) * scale - values) ** 2))
 
 
 def statistics(
