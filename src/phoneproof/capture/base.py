@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from phoneproof.core.capture import Inspection
 from phoneproof.core.registry import Entry, Registry
@@ -19,13 +19,16 @@ HubExport = Callable[[], "torch.export.ExportedProgram"]
 
 @dataclass(frozen=True, kw_only=True)
 class Factory:
-    """The user's own code that builds the network whose bare weights a file holds.
+    """The user's own code: a function that builds the network whose bare weights a file holds, or
+    that trains a pruned one.
 
-    target: ``module:function``. folder: where the module is looked for first.
+    target: ``module:function``. folder: where the module is looked for first. called: the key of
+    phoneproof.toml that names it.
     """
 
     target: str
     folder: Path
+    called: Literal["factory", "finetune"] = "factory"
 
 
 class Source(Protocol):

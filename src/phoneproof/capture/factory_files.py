@@ -26,7 +26,12 @@ from phoneproof.core.errors import ConfigError
 FACTORY_TARGET: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 """``module:function``."""
 
-_HOW = 'factory = "my_models:resnet20" in [model] names function resnet20() in my_models.py'
+_HOW = {
+    "factory": 'factory = "my_models:resnet20" in [model] names function resnet20() in '
+    "my_models.py",
+    "finetune": 'finetune = "my_training:recover" in prune names function recover() in '
+    "my_training.py",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +69,9 @@ def factory_files(factory: Factory) -> FactoryFiles:
             among the installed packages, or a file that is not Python.
     """
     if not FACTORY_TARGET.fullmatch(factory.target):
-        raise ConfigError(f"{factory.target!r} names no factory", next_step=_HOW)
+        raise ConfigError(
+            f"{factory.target!r} names no {factory.called}", next_step=_HOW[factory.called]
+        )
     module = factory.target.partition(":")[0]
     root = factory.folder.absolute()
     search = _Search(root=root)
@@ -190,9 +197,9 @@ def _installed(top: str, factory: Factory) -> Path:
     spec = _spec(top)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise ConfigError(
-            f"there is no module {top} for the factory {factory.target}",
+            f"there is no module {top} for the {factory.called} {factory.target}",
             found=f"neither {top}.py in {factory.folder} nor an installed package",
-            next_step=_HOW,
+            next_step=_HOW[factory.called],
         )
     return _root_of(Path(spec.origin))
 
@@ -209,7 +216,7 @@ def _imports(file: Path, package: tuple[str, ...]) -> Iterator[str]:
         raise ConfigError(
             f"{file.name} is not valid Python",
             found=f"{file}:{line}: {error}" if line else f"{file}: {error}",
-            next_step="correct the factory's code",
+            next_step="correct the code",
         ) from error
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Running the user's own code that builds a network. Only ever in a worker process."""
+"""Running the user's own code that builds or trains a network. Only ever in a worker process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from phoneproof.capture.factory_files import FactoryFiles, factory_files
 from phoneproof.core.errors import ConfigError, nearest
 
 _SEED = 0
+_SIGNATURES = {
+    "factory": "name a function that takes no arguments and returns the network",
+    "finetune": "name a function that takes the network and seconds, and returns the network",
+}
 
 
 def build_network(factory: Factory) -> torch.nn.Module:
@@ -26,15 +30,7 @@ def build_network(factory: Factory) -> torch.nn.Module:
         ConfigError: no such function, it raised, or it returned no `torch.nn.Module`; the
             message holds the exception's last line and the place in the user's code.
     """
-    files = factory_files(factory)
-    module_name, _, function_name = factory.target.partition(":")
-    with _importable(files.root), users_code(files, factory):
-        module = importlib.import_module(module_name)
-        function: object = getattr(module, function_name, None)
-        if not callable(function):
-            _no_function(factory, vars(module))
-        torch.manual_seed(_SEED)  # what the file does not overwrite is the same in every step
-        network = function()
+    network = called(factory)
     if not isinstance(network, torch.nn.Module):
         raise ConfigError(
             f"the factory {factory.target} returned no network",
@@ -42,6 +38,24 @@ def build_network(factory: Factory) -> torch.nn.Module:
             next_step="return an instance of torch.nn.Module",
         )
     return network
+
+
+def called(code: Factory, *arguments: object) -> object:
+    """What the user's function returns.
+
+    Raises:
+        ConfigError: no such function, or it raised; the message holds the exception's last line
+            and the place in the user's code.
+    """
+    files = factory_files(code)
+    module_name, _, function_name = code.target.partition(":")
+    with _importable(files.root), users_code(files, code):
+        module = importlib.import_module(module_name)
+        function: object = getattr(module, function_name, None)
+        if not callable(function):
+            _no_function(code, vars(module))
+        torch.manual_seed(_SEED)  # what is drawn is the same in every step
+        return function(*arguments)
 
 
 def unseen_imports(factory: Factory) -> tuple[str, ...]:
@@ -60,18 +74,26 @@ def unseen_imports(factory: Factory) -> tuple[str, ...]:
 @contextmanager
 def users_code(files: FactoryFiles, factory: Factory) -> Iterator[None]:
     """Exceptions of the user's code as a ConfigError that names the line."""
-    module, _, function = factory.target.partition(":")
     try:
         yield
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:
         raise ConfigError(
-            f"the factory {factory.target} failed",
+            f"the {factory.called} {factory.target} failed",
             found=" at ".join(part for part in (_last_line(error), _place(error, files)) if part),
-            next_step="correct the code; try it where phoneproof.toml is with: "
-            f"python -c 'from {module} import {function}; {function}()'",
+            next_step=_correction(factory),
         ) from error
+
+
+def _correction(factory: Factory) -> str:
+    module, _, function = factory.target.partition(":")
+    if factory.called != "factory":
+        return "correct the code"
+    return (
+        "correct the code; try it where phoneproof.toml is with: "
+        f"python -c 'from {module} import {function}; {function}()'"
+    )
 
 
 def _last_line(error: BaseException) -> str:
@@ -92,7 +114,7 @@ def _no_function(factory: Factory, names: dict[str, object]) -> NoReturn:
     raise ConfigError(
         f"module {module} has no function {function}",
         found=f"did you mean {near!r}?" if near else "",
-        next_step="name a function that takes no arguments and returns the network",
+        next_step=_SIGNATURES[factory.called],
     )
 
 
