@@ -17,7 +17,7 @@ from phoneproof.pipeline.ladder.tries import Tried, Trunk, untried_attempt
 from phoneproof.pipeline.ladder.workbench import Workbench
 from phoneproof.pipeline.request import ArtifactRequest
 
-SHARES: Final = (0.7, 0.6, 0.5, 0.4, 0.3)
+SHARES: Final = (0.7, 0.5, 0.4, 0.3, 0.2, 0.1)
 """Of the weights that may be zero, tried from the most to the least. Nothing is learned anew, so
 more than that ruins any network; with less the file compresses hardly better than before."""
 
