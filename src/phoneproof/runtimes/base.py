@@ -93,6 +93,11 @@ RUNTIMES: Registry[Runtime] = Registry(
             summary="TensorFlow, CPU, the named signature",
             extra="tensorflow",
         ),
+        "coreai": Entry(
+            target="phoneproof.runtimes.backends.coreai:CoreAiRuntime",
+            summary="Apple's Core AI runtime on Linux (coreai-core, beta)",
+            extra="coreai",
+        ),
     },
 )
 """Keyed by the artifact format they run."""

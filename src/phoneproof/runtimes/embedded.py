@@ -36,4 +36,8 @@ def read_embedded(path: Path, kind: Format) -> Embedded:
         from phoneproof.formats.coreml import metadata as coreml_metadata
 
         return parse_embedding(coreml_metadata.read_metadata(path), path.name)
+    if kind == "coreai":
+        from phoneproof.formats import coreai
+
+        return parse_embedding(coreai.read_metadata(path), path.name)
     raise Unsupported(f"files of format {kind} carry no contract")
