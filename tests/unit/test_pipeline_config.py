@@ -150,6 +150,8 @@ op = "rotate"
 [contract.decode.nms]
 iou = 7
 [targets.ios]
+input = "imege"
+minimum_ios = 14
 [targets.android]
 precisions = ["float32", "palette4", "flaot16"]
 repair = 2
@@ -170,7 +172,8 @@ undecided = "maybe"
         "contract.geometry[1]: crop takes exactly one of",
         "contract.geometry[2].op: 'rotate' is not one of crop, resize, pad",
         "contract.decode.nms: nms iou must be in (0, 1]",
-        "targets.ios: not available in this version",
+        "targets.ios.input: 'imege' is not known; did you mean 'image'?",
+        "targets.ios.minimum_ios: ",
         "targets.android.precisions: 'palette4' not available in this version for tflite",
         "targets.android.precisions[2]: 'flaot16' is not known; did you mean 'float16'?",
         "targets.android.repair: ",
@@ -201,7 +204,13 @@ undecided = "maybe"
         ("[targets.server]\nbatch = [1, 8]", "targets.server.batch: other than [1]"),
         ("[targets.server]\nsizes = [640]", "targets.server.sizes: not available"),
         ("[targets.server]\nopset = 3", "targets.server.opset: 3 is outside 7..23"),
-        ("[targets]", "targets: no target"),
+        ("[targets]", "targets: no target; known: android, ios, server"),
+        ("[targets.android]\ninput = 'tensor'", "targets.android.input: only Core ML files"),
+        ("[targets.server]\nminimum_ios = 16", "targets.server.minimum_ios: only Core ML files"),
+        ("[targets.ios]\nformats = ['tflite']", "'tflite' not available in this version"),
+        ("[targets.ios]\nlayout = 'NHWC'", "targets.ios.layout: a Core ML image is NCHW"),
+        ("[targets.ios]\nroute = 'classic'", "targets.ios.route: the classic route ends in TFLite"),
+        ("[targets.ios]\nminimum_ios = 19", "targets.ios.minimum_ios: "),
         ("[targets.andriod]", "targets.andriod: unknown key; did you mean android?"),
         ("[checks]\ntop1_drop = -0.1", "checks.top1_drop: a limit must be at least 0"),
         ("[checks]\ntop1_drop = 1.5", "one point is 0.01"),

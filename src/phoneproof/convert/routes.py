@@ -39,6 +39,8 @@ ROUTES: Final[Mapping[Route, Mapping[Format, tuple[Link, ...]]]] = {
     "direct": {
         "onnx": (Link("hub", "onnx"),),
         "tflite": (Link("hub", "tflite"),),
+        "coreml": (Link("hub", "coreml"),),
+        "coreai": (Link("hub", "coreai"),),
     },
     "classic": {
         "onnx": _CLASSIC[:1],

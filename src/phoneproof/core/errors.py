@@ -90,6 +90,7 @@ _EXTRA_OF: Final = {
     "tf2onnx": "tensorflow",
     "tf_keras": "tensorflow",
     "ai_edge_quantizer": "android",
+    "coremltools": "ios",
     "litert_torch": "android",
 }
 """Import name -> the extra of pyproject.toml that brings it."""

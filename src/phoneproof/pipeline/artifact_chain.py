@@ -146,6 +146,8 @@ class ArtifactChain:
             binding=captured.binding if hub is None else hub.artifact.binding,
             layout=wanted.layout,
             opset=wanted.opset,
+            apple=wanted.apple,
+            licence=self.request.inspection.evidence.license,
         )
 
     def from_hub(self, step: Step) -> MadeArtifact:
@@ -231,7 +233,7 @@ class ArtifactChain:
         artifact = made.artifact
         images = images or self.request.images
         precision = requested or artifact.requested
-        limits = self.request.limits_for(precision)
+        limits = self.request.limits_for(precision, artifact.format)
         run = predicted(self.workshop, self.run_of(made, images))
         before = predicted(self.workshop, parent).folder if parent is not None else None
         result = self.workshop.cache.result(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from phoneproof.convert.routes import Link
+from phoneproof.core.apple import AppleForm
 from phoneproof.core.artifact import Artifact, Lineage, WrittenModel, tree_bytes, tree_sha256
 from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.contract import Contract
@@ -27,6 +28,8 @@ _FILE: dict[Format, str] = {
     "onnx": "model_float32.onnx",
     "tflite": "model_float32.tflite",
     "saved_model": "saved_model",
+    "coreml": "model_float32.mlpackage",
+    "coreai": "model_float32.aimodel",
 }
 
 
@@ -45,7 +48,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 class ConvertStep:
     """One link: a file of one format -> one of another, with contract and binding inside.
 
-    binding: of the source file. label: the id of what is made; people see it.
+    binding: of the source file. label: the id of what is made; people see it. apple: how a Core
+    ML file is written. licence: of the source, as it says itself.
     """
 
     link: Link
@@ -56,9 +60,12 @@ class ConvertStep:
     binding: Binding
     layout: Layout
     opset: int
+    apple: AppleForm = field(default_factory=AppleForm)
+    licence: str = ""
 
     tools = (
         "torch",
+        "coremltools",
         "onnx",
         "onnxscript",
         "litert-torch",
@@ -75,8 +82,9 @@ class ConvertStep:
     def identity(self) -> object:
         """The source and everything chosen about the result."""
         opset = self.opset if self.link.target == "onnx" else None
+        apple = (self.apple, self.licence) if self.link.target == "coreml" else None
         edge = self.link.edge
-        return edge, self.source_sha256, self.contract, self.binding, self.layout, opset
+        return edge, self.source_sha256, self.contract, self.binding, self.layout, opset, apple
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write the file and ``made.json``."""
@@ -91,6 +99,8 @@ class ConvertStep:
                 binding=self.binding,
                 layout=self.layout,
                 opset=self.opset,
+                apple=self.apple,
+                licence=self.licence,
                 output=output / file,
             )
         )
@@ -117,6 +127,7 @@ class OptimizeStep:
     tools = (
         "ai-edge-quantizer",
         "ai-edge-litert",
+        "coremltools",
         "onnx",
         "onnxruntime",
         "torch",
@@ -237,6 +248,7 @@ class PredictStep:
         "onnxruntime",
         "ai-edge-litert",
         "tensorflow-cpu",
+        "coremltools",
     )
 
     @property

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from phoneproof.core.artifact import tree_bytes
 from phoneproof.core.check import Check
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
@@ -47,7 +48,7 @@ def compare(
         task=contract.task,
         class_index=contract.class_index,
     )
-    limits = limits_for(candidate.binding.precision)
+    limits = limits_for(candidate.binding.precision, candidate.binding.format)
     runtime = candidate.runtime
     with tempfile.TemporaryDirectory(prefix="phoneproof-") as scratch:
         folders = [
@@ -63,8 +64,8 @@ def compare(
             limits=limits,
             runtime=f"{runtime.name} ({runtime.version})",
             device=runtime.device,
-            baseline_bytes=baseline.path.stat().st_size,
-            candidate_bytes=candidate.path.stat().st_size,
+            baseline_bytes=tree_bytes(baseline.path),
+            candidate_bytes=tree_bytes(candidate.path),
         ).checks
     return Compared(checks=checks, limits=limits, images=found)
 

@@ -16,6 +16,7 @@ from phoneproof.core.binding import Format, Precision
 from phoneproof.core.errors import ConfigError, nearest
 from phoneproof.core.json_format import pretty_bytes
 from phoneproof.core.recipe import Io, Prune
+from phoneproof.pipeline.apple_config import apple_faults
 from phoneproof.pipeline.config_faults import Fault, faults_error, find_faults, path_hook
 from phoneproof.pipeline.config_types import (
     Config,
@@ -31,6 +32,7 @@ MAX_CONFIG_BYTES: Final = 16 << 20
 
 AVAILABLE: Final[dict[TargetName, tuple[Format, ...]]] = {
     "android": ("tflite", "onnx"),
+    "ios": ("coreml", "coreai"),
     "server": ("onnx", "tflite"),
 }
 """Formats this version can make for a target; the first is the default."""
@@ -44,11 +46,15 @@ AVAILABLE_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
     "tflite": _PRECISIONS,
     "onnx": _PRECISIONS,
     "saved_model": ("float32",),
+    "coreml": ("float32", "float16"),
+    "coreai": ("float32",),
 }
 DEFAULT_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
     "tflite": ("float32", "float16"),
     "onnx": ("float32",),
     "saved_model": ("float32",),
+    "coreml": ("float16",),
+    "coreai": ("float32",),
 }
 """What is made where nobody says: integers cost minutes and are asked for."""
 OPSETS: Final = range(7, 24)
@@ -235,7 +241,7 @@ def _value_faults(config: Config) -> Iterator[Fault]:
         yield Fault(place="contract.labels_file", what="labels is given too; keep one")
     targets = config.targets
     if (targets.android, targets.ios, targets.server) == (None, None, None):
-        yield Fault(place="targets", what="no target; known: android, server")
+        yield Fault(place="targets", what=f"no target; known: {', '.join(AVAILABLE)}")
     named: tuple[tuple[TargetName, TargetConfig | None], ...] = (
         ("android", targets.android),
         ("ios", targets.ios),
@@ -258,9 +264,6 @@ def _limit_faults(config: Config) -> Iterator[Fault]:
 
 def _target_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
     place = f"targets.{name}"
-    if name not in AVAILABLE:
-        yield Fault(place=place, what=f"{NOT_YET}; known: {', '.join(AVAILABLE)}")
-        return
     formats = target_formats(name, target)
     if not formats:
         yield Fault(place=f"{place}.formats", what="empty")
@@ -296,6 +299,7 @@ def _option_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
         what = "only TFLite files of precision int8 have other inputs and outputs than float32"
         yield Fault(place=f"{place}.io", what=what)
     yield from _prune_faults(place, target)
+    yield from apple_faults(name, target, target_formats(name, target))
     if target.batch != (1,):
         yield Fault(place=f"{place}.batch", what=f"other than [1] {NOT_YET}")
     if target.sizes is not None:

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from phoneproof.convert.routes import Route
+from phoneproof.core.apple import AppleInput, MinimumIos
 from phoneproof.core.binding import Format, Layout, Precision
 from phoneproof.core.contract import (
     Channels,
@@ -109,7 +110,8 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     ONNX -> hub -> SavedModel -> TFLite up to the format, and keeps and verifies every file on the
     way (precisions null: float32 alone). repair: whether int8 may end as another file than the
     first try, where that one is refused. prune: one more float32 file of each format, with fewer
-    channels: the smallest down to the target that is accepted.
+    channels: the smallest down to the target that is accepted. input, minimum_ios: of Core ML
+    files; null: ``image`` and 17.
     """
 
     formats: tuple[Format, ...] | None = None
@@ -122,6 +124,8 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     opset: int = 12
     layout: Layout | None = None
     route: Route = "direct"
+    input: AppleInput | None = None
+    minimum_ios: MinimumIos | None = None
 
 
 class TargetsConfig(SchemaType, frozen=True, kw_only=True):

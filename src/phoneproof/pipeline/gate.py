@@ -188,7 +188,7 @@ def _judge(
     """
     run = predicted(workshop, hub_run(request, hub))
     quantised = request.inspection.quantised
-    limits = DEQUANTISED_LIMITS if quantised else request.limits_for("float32")
+    limits = DEQUANTISED_LIMITS if quantised else request.limits_for("float32", "hub")
     compared = MeasureStep(
         label="hub",
         baseline=baseline,

@@ -21,6 +21,7 @@ from phoneproof.core.events import Event, Listener
 from phoneproof.core.json_format import content_hash, parse
 from phoneproof.core.recipe import Io
 from phoneproof.formats.model_file import weights_beside
+from phoneproof.pipeline.apple_config import apple_form
 from phoneproof.pipeline.capture_steps import FileSource, InspectStep
 from phoneproof.pipeline.config import io_of, prune_of, target_formats, target_precisions
 from phoneproof.pipeline.config_types import Config, LoadedConfig, TargetConfig, TargetName
@@ -223,6 +224,7 @@ def _request_of(target: TargetConfig, format_: Format, precision: Precision) -> 
         route=target.route,
         io=io_of(target) if precision == "static_wi8_ai8" and format_ == "tflite" else Io(),
         repair=target.repair,
+        apple=apple_form(target, format_),
     )
 
 

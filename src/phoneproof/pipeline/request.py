@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from phoneproof.convert.routes import Route
+from phoneproof.core.apple import AppleForm
 from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Contract, Size
@@ -29,6 +30,8 @@ TARGET_LAYOUT: dict[Format, Layout] = {
     "onnx": "NCHW",
     "saved_model": "NHWC",
     "tflite": "NHWC",
+    "coreml": "NCHW",
+    "coreai": "NCHW",
 }
 """What each format's users expect (DESIGN section 8)."""
 
@@ -69,7 +72,7 @@ class ArtifactRequest:
     route: how it is reached. suffix: of the id, where another route makes the same format. io:
     types at the border of a file with int8 activations. repair: whether other recipes than the
     first are tried where that one is refused. prune: how much of the model shall be left, where it
-    shall lose channels.
+    shall lose channels. apple: how a Core ML file is written.
     """
 
     format: Format
@@ -81,6 +84,7 @@ class ArtifactRequest:
     io: Io = field(default_factory=Io)
     repair: bool = True
     prune: Prune | None = None
+    apple: AppleForm = field(default_factory=AppleForm)
 
     @property
     def id(self) -> str:
@@ -115,9 +119,10 @@ class BuildRequest:
     budget: float = DEFAULT_BUDGET
     destination: Path
 
-    def limits_for(self, precision: Precision) -> Limits:
-        """The precision's default limits under what ``[checks]`` says."""
+    def limits_for(self, precision: Precision, format_: Format) -> Limits:
+        """The default limits of a precision in a format under what ``[checks]`` says."""
         given = {name: getattr(self.checks, name) for name in self.checks.__struct_fields__}
         return msgspec.structs.replace(
-            limits_for(precision), **{name: v for name, v in given.items() if v is not None}
+            limits_for(precision, format_),
+            **{name: v for name, v in given.items() if v is not None},
         )

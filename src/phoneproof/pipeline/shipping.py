@@ -83,7 +83,11 @@ def compose_report(
     gate, judged = built.gate, built.judged
     artifacts = tuple(
         _artifact_report(
-            one, request.limits_for(one.held_to or one.made.artifact.requested), built.examined
+            one,
+            request.limits_for(
+                one.held_to or one.made.artifact.requested, one.made.artifact.format
+            ),
+            built.examined,
         )
         for one in judged
     )

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from phoneproof.core import tolerances
-from phoneproof.core.binding import Precision
+from phoneproof.core.binding import Format, Precision
 
 FLOATS: Final[frozenset[Precision]] = frozenset({"float32", "float16"})
 """Precisions that are held to agreement, item by item, whether there are labels or not."""
@@ -78,6 +78,11 @@ FLOAT16_LIMITS = Limits(
 move by .04 in half precision (and boxes by 1 % of the image) while every detection shown stays
 within .0062 and 1 pixel. See docs/decisions/0007-float16-heads.md."""
 
+APPLE_FLOAT16_LIMITS = msgspec.structs.replace(
+    FLOAT16_LIMITS, snr_db=tolerances.APPLE_FLOAT16_SNR_DB
+)
+"""Core ML and Core AI compute float16 files in float16; TFLite and ONNX only store them so."""
+
 QUANTIZED_LIMITS = Limits(
     box_match="objects",
     score_shift=tolerances.INTEGER_SCORE_SHIFT,
@@ -98,12 +103,15 @@ DEQUANTISED_LIMITS = Limits(
 """The hub of a quantised source against the source itself: the float program may find more."""
 
 
-def limits_for(precision: Precision) -> Limits:
-    """The defaults of a precision; a user's values replace them (`msgspec.structs.replace`).
+def limits_for(precision: Precision, format_: Format | None = None) -> Limits:
+    """The defaults of a precision, of a format where that has its own; a user's values replace
+    them (`msgspec.structs.replace`).
 
     A build judges a file by the precision that was asked for. ``mixed`` is what a file says that
     nobody asked anything of: it may hold integers, so it is held to what integers are.
     """
     if precision == "float32":
         return FLOAT32_LIMITS
-    return FLOAT16_LIMITS if precision == "float16" else QUANTIZED_LIMITS
+    if precision != "float16":
+        return QUANTIZED_LIMITS
+    return APPLE_FLOAT16_LIMITS if format_ in ("coreml", "coreai") else FLOAT16_LIMITS

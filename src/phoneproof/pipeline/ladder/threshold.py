@@ -56,11 +56,11 @@ class OwnThreshold:
 
     def may_help(self, judged: JudgedArtifact) -> bool:
         """Whether all that refuses a file is what it shows, and there are images to fit on."""
-        request = self.chain.request
+        request, artifact = self.chain.request, judged.made.artifact
         if judged.accepted or request.contract.task != "detect":
             return False
         rest = tuple(check for check in judged.checks if check.name not in _OF_WHAT_IS_SHOWN)
-        limits = request.limits_for(judged.made.artifact.requested)
+        limits = request.limits_for(artifact.requested, artifact.format)
         return accepted(rest, limits) and len(self.images.items) >= LEAST_TO_FIT
 
     def fitted(self, made: MadeArtifact) -> Decode:
