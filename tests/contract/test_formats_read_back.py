@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
 from phoneproof.core.errors import InvalidInput
 from phoneproof.core.optimization import ReadBack, Share
 from phoneproof.core.recipe import Dynamic, Float16, Static, WeightOnly
-from phoneproof.formats.read_back import macs_above_int8, read_back
+from phoneproof.formats.read_back import contents, macs_above_int8, read_back
 from phoneproof.formats.tflite import read_tflite
 from phoneproof.formats.tflite_read_back import layer_macs
 from tests.assets import asset
@@ -43,6 +45,18 @@ def test_work_is_what_one_counts_by_hand(format_: str, model_files: dict[str, Pa
     assert read.macs == TINY
     assert column(read, "float32").macs == 1.0
     assert read.gzip_bytes == len(gzip.compress(model_files[format_].read_bytes(), 9, mtime=0))
+
+
+@pytest.mark.parametrize("format_", ["tflite", "onnx"])
+def test_contents_are_all_but_the_compressed_size(
+    format_: Literal["tflite", "onnx"], model_files: dict[str, Path]
+) -> None:
+    path = model_files[format_]
+    held = contents(path, format_)
+    assert held is not None
+    assert held.gzip_bytes is None
+    gzip_bytes = len(gzip.compress(path.read_bytes(), 9, mtime=0))
+    assert msgspec.structs.replace(held, gzip_bytes=gzip_bytes) == read_back(path, format_)
 
 
 def test_layers_add_up(model_files: dict[str, Path]) -> None:

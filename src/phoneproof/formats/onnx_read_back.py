@@ -17,7 +17,7 @@ from phoneproof.core.optimization import ReadBack
 from phoneproof.formats.inventory import ranked
 from phoneproof.formats.onnx_file import dtype_name, read_onnx
 from phoneproof.formats.onnx_precision import WEIGHTS_AT
-from phoneproof.formats.shares import Tally, gzip_size, zeros_in
+from phoneproof.formats.shares import Tally, zeros_in
 
 _CONVERSIONS: Final = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast")
 """They change how a number is written, and compute nothing."""
@@ -25,8 +25,8 @@ _INTEGERS: Final = {"int8": "int8", "uint8": "int8", "int16": "int16", "uint16":
 _ACTIVATIONS: Final = ("Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSwish", "Tanh")
 
 
-def read_back_onnx(path: Path) -> ReadBack:
-    """Read an ONNX file back; the types of `read_back_tflite`.
+def onnx_contents(path: Path) -> ReadBack:
+    """What an ONNX file holds, by the types of `tflite_contents`; nothing is compressed.
 
     fused: activations that follow a convolution alone and that runtimes merge with it. macs: 0
     where the file leaves sizes other than the batch open, so that nobody can count.
@@ -46,9 +46,7 @@ def read_back_onnx(path: Path) -> ReadBack:
                 reader.claim(name, kind)
     for kind, size in reader.weights():
         tally.weights[kind] += size
-    return tally.read_back(
-        fused=reader.fused(), gzip_bytes=gzip_size(path), zeros=zero_share(model)
-    )
+    return tally.read_back(fused=reader.fused(), zeros=zero_share(model))
 
 
 def zero_share(model: onnx.ModelProto) -> float | None:

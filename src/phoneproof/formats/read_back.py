@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from phoneproof.core.binding import Format
 from phoneproof.core.optimization import ReadBack
+from phoneproof.formats.shares import gzip_size
 
 
 def read_back(path: Path, format_: Format) -> ReadBack | None:
-    """Read a file back; null for formats that are folders, and for the hub.
+    """Read a file back, its compressed size too; null for formats that are folders, and the hub.
+
+    Raises:
+        InvalidInput: not a file of that format.
+    """
+    found = contents(path, format_)
+    return None if found is None else replace(found, gzip_bytes=gzip_size(path))
+
+
+def contents(path: Path, format_: Format) -> ReadBack | None:
+    """As `read_back` without the compressed size, which takes seconds of large files.
 
     Raises:
         InvalidInput: not a file of that format.
     """
     if format_ == "tflite":
-        from phoneproof.formats.tflite_read_back import read_back_tflite
+        from phoneproof.formats.tflite_read_back import tflite_contents
 
-        return read_back_tflite(path)
+        return tflite_contents(path)
     if format_ == "onnx":
-        from phoneproof.formats.onnx_read_back import read_back_onnx
+        from phoneproof.formats.onnx_read_back import onnx_contents
 
-        return read_back_onnx(path)
+        return onnx_contents(path)
     return None
 
 

@@ -26,9 +26,7 @@ class Tally:
     weights: Counter[str] = field(default_factory=Counter)
     macs: Counter[str] = field(default_factory=Counter)
 
-    def read_back(
-        self, *, fused: tuple[tuple[str, int], ...], gzip_bytes: int, zeros: float | None
-    ) -> ReadBack:
+    def read_back(self, *, fused: tuple[tuple[str, int], ...], zeros: float | None) -> ReadBack:
         """The shares, most work first; each column sums to 1 where there is anything in it."""
         names = self.ops.keys() | self.weights.keys() | self.macs.keys()
         order = sorted(names, key=lambda name: (-self.macs[name], -self.weights[name], name))
@@ -44,7 +42,6 @@ class Tally:
                 for name in order
             ),
             fused=fused,
-            gzip_bytes=gzip_bytes,
             zeros=zeros,
         )
 

@@ -13,7 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from phoneproof.core.optimization import ReadBack
 from phoneproof.formats.inventory import ranked
-from phoneproof.formats.shares import Tally, gzip_size, zeros_in
+from phoneproof.formats.shares import Tally, zeros_in
 from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp, TfliteTensor, read_tflite
 from phoneproof.formats.tflite_layers import layer_name
 
@@ -28,8 +28,8 @@ _ACTIVATIONS: Final = {
 _EIGHT_BITS: Final = {"int8": "int8", "uint8": "int8"}
 
 
-def read_back_tflite(path: Path) -> ReadBack:
-    """Read a TFLite file back.
+def tflite_contents(path: Path) -> ReadBack:
+    """What a TFLite file holds; nothing is compressed.
 
     Shares are by the arithmetic of the operators (`arithmetic`); a constant counts for the
     operator that reads it. Conversions between types are not counted as operators, nor is what
@@ -49,9 +49,7 @@ def read_back_tflite(path: Path) -> ReadBack:
     for index, tensor in enumerate(graph.tensors):
         if tensor.data.size:
             tally.weights[reader.kind_of_constant(index)] += tensor.data.size
-    return tally.read_back(
-        fused=fused_activations(graph), gzip_bytes=gzip_size(path), zeros=zero_share(graph)
-    )
+    return tally.read_back(fused=fused_activations(graph), zeros=zero_share(graph))
 
 
 def float_weights(graph: TfliteGraph) -> tuple[TfliteTensor, ...]:

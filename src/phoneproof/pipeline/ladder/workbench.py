@@ -319,7 +319,7 @@ def _measured(rung: Rung, words: str, judged: JudgedArtifact, started: float) ->
 
 
 def _macs_above_int8(made: MadeArtifact) -> float | None:
-    from phoneproof.formats.read_back import macs_above_int8, read_back
+    from phoneproof.formats.read_back import contents, macs_above_int8
 
-    found = read_back(made.path, made.artifact.format)
+    found = contents(made.path, made.artifact.format)
     return None if found is None else macs_above_int8(found)
