@@ -10,9 +10,15 @@ from phoneproof.core.binding import Binding, Format
 from phoneproof.core.contract import Contract
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.runtimes.base import RUNTIMES, Runtime
+from phoneproof.runtimes.embedded import read_embedded
 from phoneproof.runtimes.predict import Predictor
 
-FORMAT_OF_SUFFIX: dict[str, Format] = {".onnx": "onnx", ".tflite": "tflite"}
+FORMAT_OF_SUFFIX: dict[str, Format] = {
+    ".onnx": "onnx",
+    ".tflite": "tflite",
+    ".mlpackage": "coreml",
+    ".aimodel": "coreai",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +41,7 @@ class LoadedArtifact:
 
 
 def load_artifact(path: Path) -> LoadedArtifact:
-    """Read what an ONNX or TFLite file that a build made carries.
+    """Read what a model file that a build made carries.
 
     Raises:
         InvalidInput: no such file, or one without contract and binding.
@@ -50,25 +56,13 @@ def load_artifact(path: Path) -> LoadedArtifact:
             found=f"suffix {path.suffix!r}",
             next_step=f"name a file of a bundle: {', '.join(FORMAT_OF_SUFFIX)}",
         )
-    from phoneproof.formats.metadata import parse_embedding
-
-    embedded = parse_embedding(_entries(path, format_), path.name)
+    embedded = read_embedded(path, format_)
     return LoadedArtifact(
         path=path,
         sha256=tree_sha256(path),
         contract=embedded.contract,
         binding=embedded.binding,
     )
-
-
-def _entries(path: Path, format_: Format) -> dict[str, bytes]:
-    if format_ == "tflite":
-        from phoneproof.formats.tflite import read_tflite
-
-        return dict(read_tflite(path).metadata)
-    from phoneproof.runtimes.backends.onnxruntime import read_metadata
-
-    return read_metadata(path)
 
 
 def read_file(path: Path) -> bytes:
