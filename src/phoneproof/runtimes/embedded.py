@@ -1,4 +1,4 @@
-"""Reading contract and binding back out of a model file, with the runtime's own library."""
+"""Reading contract and binding back out of a model file, with as few libraries as that takes."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def read_embedded(path: Path, kind: Format) -> Embedded:
 
         return parse_embedding(hub_archive.read_metadata(path), path.name)
     if kind == "coreml":
-        from phoneproof.formats.coreml import metadata as coreml_metadata
+        from phoneproof.formats.coreml.wire import read_user_metadata
 
-        return parse_embedding(coreml_metadata.read_metadata(path), path.name)
+        return parse_embedding(read_user_metadata(path), path.name)
     if kind == "coreai":
         from phoneproof.formats import coreai
 
