@@ -12,7 +12,7 @@ from phoneproof.core.events import Listener, silence
 from phoneproof.core.report import Report
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.config_types import Config, TargetName
-from phoneproof.pipeline.examine import examine
+from phoneproof.pipeline.examine import examine, read_once_judged
 from phoneproof.pipeline.gate import (
     Hub,
     make_hub,
@@ -96,8 +96,9 @@ def _make(request: BuildRequest, workshop: Workshop) -> Built:
     looked_at = preflight(request, workshop, gate)
     if gate.hub is not hub or not early:
         futures = _start_artifacts(request, workshop, gate.hub, baseline)
+    reading = read_once_judged(workshop, futures)
     judged = tuple(future.result() for future in futures)
-    examined = examine(workshop, judged, timed=request.splits is not None)
+    examined = examine(workshop, judged, reading, timed=request.splits is not None)
     return Built(gate=gate, judged=judged, examined=examined, preflight=looked_at, search=search)
 
 

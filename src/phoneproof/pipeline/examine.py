@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from phoneproof.pipeline.calibrate_step import calibration_hazards, calibration_
 from phoneproof.pipeline.config_types import TargetName
 from phoneproof.pipeline.facts_step import Facts, FactsStep, facts_of
 from phoneproof.pipeline.latency_step import LatencyStep, latency
+from phoneproof.pipeline.step import StepResult
 from phoneproof.pipeline.workshop import Workshop
 
 _EXAMINED = ("tflite", "onnx")
@@ -28,20 +30,35 @@ class Examined:
     latencies: Mapping[str, float] = field(default_factory=dict)
 
 
-def examine(workshop: Workshop, judged: tuple[JudgedArtifact, ...], *, timed: bool) -> Examined:
-    """Read every file back; where `timed`, run the accepted ones alone on this host."""
-    files = [one.made for one in judged if one.made.artifact.format in _EXAMINED]
-    reading = {
-        made.artifact.id: workshop.start(
-            FactsStep(
+Reading = Mapping[str, Future[StepResult]]
+"""Artifact id -> its file being read back."""
+
+
+def read_once_judged(workshop: Workshop, judging: Iterable[Future[JudgedArtifact]]) -> Reading:
+    """Begin to read back each file as soon as it is judged, until all are or one broke.
+
+    Compressing a large file takes seconds, in which others are still tried.
+    """
+    reading: dict[str, Future[StepResult]] = {}
+    for future in as_completed(judging):
+        if future.exception() is not None:
+            break
+        made = future.result().made
+        if made.artifact.format in _EXAMINED:
+            step = FactsStep(
                 label=made.artifact.id,
                 format=made.artifact.format,
                 path=made.path,
                 sha256=made.artifact.sha256,
             )
-        )
-        for made in files
-    }
+            reading[made.artifact.id] = workshop.start(step)
+    return reading
+
+
+def examine(
+    workshop: Workshop, judged: tuple[JudgedArtifact, ...], reading: Reading, *, timed: bool
+) -> Examined:
+    """What the files hold; where `timed`, the accepted ones are run alone on this host."""
     facts = {name: facts_of(future.result().folder) for name, future in reading.items()}
     return Examined(facts=facts, latencies=_timed(workshop, judged) if timed else {})
 
