@@ -88,6 +88,11 @@ RUNTIMES: Registry[Runtime] = Registry(
             summary="LiteRT interpreter with XNNPACK",
             extra="verify",
         ),
+        "coreml": Entry(
+            target="phoneproof.runtimes.backends.coreml:CoreMlRuntime",
+            summary="Core ML on a Mac; elsewhere a reference interpreter on PyTorch",
+            extra="ios",
+        ),
         "saved_model": Entry(
             target="phoneproof.runtimes.backends.saved_model:SavedModelRuntime",
             summary="TensorFlow, CPU, the named signature",

@@ -1,0 +1,140 @@
+"""Numbers of 16 bits kept as float32, and what is lost where they are made.
+
+An operation whose output is declared float16 is computed in float32 on inputs that 16 bits can
+hold, and its result rounded to 16 bits (half to even; infinite from 65520 on), then widened again,
+which is exact. Phones may keep sums inside one operation in 16 bits too: that is not imitated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from phoneproof.formats.coreml.program import MilDType, TensorType
+
+SMALLEST_NORMAL: Final = 2.0**-14
+"""Of float16; smaller numbers have fewer digits."""
+_MAGNITUDE: Final = 0x7FFF
+_INFINITE: Final = 0x7C00
+_FIRST_NORMAL: Final = 0x0400
+
+KINDS: Final[Mapping[MilDType, torch.dtype]] = {
+    "bool": torch.bool,
+    "float16": torch.float32,
+    "float32": torch.float32,
+    "bfloat16": torch.float32,
+    "int4": torch.int8,
+    "int8": torch.int8,
+    "int16": torch.int32,
+    "int32": torch.int32,
+    "int64": torch.int64,
+    "uint1": torch.uint8,
+    "uint2": torch.uint8,
+    "uint3": torch.uint8,
+    "uint4": torch.uint8,
+    "uint6": torch.uint8,
+    "uint8": torch.uint8,
+    "uint16": torch.int32,
+    "uint32": torch.int64,
+}
+"""The type of numbers that a declared one is kept in."""
+
+MOVES: Final = frozenset(
+    {
+        "batch_to_space",
+        "concat",
+        "crop",
+        "depth_to_space",
+        "expand_dims",
+        "flatten2d",
+        "gather",
+        "gather_along_axis",
+        "gather_nd",
+        "identity",
+        "max_pool",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "relu",
+        "reshape",
+        "reshape_like",
+        "resize_nearest_neighbor",
+        "reverse",
+        "select",
+        "slice_by_index",
+        "slice_by_size",
+        "slice_update",
+        "sliding_windows",
+        "space_to_batch",
+        "space_to_depth",
+        "split",
+        "squeeze",
+        "stack",
+        "tile",
+        "topk",
+        "transpose",
+        "upsample_nearest_neighbor",
+    }
+)
+"""Operations whose results are numbers of their inputs, or zero: 16 bits hold them already."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Float16Finding:
+    """What one operation's float16 outputs lost, over all runs since the program was opened.
+
+    values: numbers rounded. overflows: finite ones that became infinite. subnormals: results
+    smaller than 2^-14 and not zero. vanished: numbers that became zero. largest: the largest
+    finite magnitude before rounding.
+    """
+
+    operation: str
+    type: str
+    values: int = 0
+    overflows: int = 0
+    subnormals: int = 0
+    vanished: int = 0
+    largest: float = 0.0
+
+    def __add__(self, other: Float16Finding) -> Float16Finding:
+        return Float16Finding(
+            operation=self.operation,
+            type=self.type,
+            values=self.values + other.values,
+            overflows=self.overflows + other.overflows,
+            subnormals=self.subnormals + other.subnormals,
+            vanished=self.vanished + other.vanished,
+            largest=max(self.largest, other.largest),
+        )
+
+
+def rounded(values: Tensor) -> Tensor:
+    """Float32 numbers that 16 bits hold."""
+    return values.to(torch.float16).to(torch.float32)
+
+
+def finding(operation: str, kind: str, before: Tensor) -> Float16Finding:
+    """What rounding `before` (float32) to float16 loses."""
+    bits = before.to(torch.float16).view(torch.int16).bitwise_and(_MAGNITUDE)
+    infinite = int(torch.count_nonzero(bits == _INFINITE))
+    zeros = int(torch.count_nonzero(bits == 0))
+    small = int(torch.count_nonzero(bits < _FIRST_NORMAL))
+    magnitude = before.abs()
+    finite = magnitude[torch.isfinite(magnitude)] if infinite else magnitude
+    return Float16Finding(
+        operation=operation,
+        type=kind,
+        values=before.numel(),
+        overflows=infinite - int(torch.count_nonzero(torch.isinf(before))),
+        subnormals=small - zeros,
+        vanished=zeros - int(before.numel() - torch.count_nonzero(before)),
+        largest=float(finite.max()) if finite.numel() else 0.0,
+    )
+
+
+def kept(values: Tensor, declared: TensorType) -> Tensor:
+    """A result in the type that its declared one is kept in; not yet rounded to 16 bits."""
+    return values.to(KINDS[declared.dtype])
