@@ -12,6 +12,7 @@ import torch
 
 from phoneproof.convert.artifact import artifact_binding, require_numbers, require_tensors
 from phoneproof.convert.backends.coreml_description import describe
+from phoneproof.convert.backends.coreml_names import renamed_hub, renamed_outputs
 from phoneproof.convert.backends.coreml_ops import mapped_error, without_unknown_ops
 from phoneproof.convert.backends.hub_module import HubModule, load_module
 from phoneproof.convert.backends.pixel_scaling import Scaling, bake, scaling_of
@@ -53,8 +54,11 @@ class CoreMlConverter:
                 image input in another layout than NCHW.
             ConversionFailed: the library broke, or wrote another shape or dtype than asked for.
         """
-        hub = load_module(request)
-        require_numbers(_weight_sums(hub), _TOOL)
+        named = load_module(request)
+        require_numbers(_weight_sums(named), _TOOL)
+        hub = renamed_hub(named)
+        binding = renamed_outputs(request.binding, named, hub)
+        request = msgspec.structs.replace(request, binding=binding)
         asked = _asked(request, hub)
         made = _converted(hub, request, asked)
         binding = _written(made, request, hub, asked)

@@ -39,7 +39,20 @@ def without_unknown_ops(program: ExportedProgram) -> ExportedProgram:
         unknown = _unknown(program)
     if unknown:
         raise _refusal(unknown)
+    for node in program.graph.nodes:
+        if isinstance(node.target, OpOverload):
+            _fill_in(node, node.target)
     return program
+
+
+def _fill_in(node: Node, overload: OpOverload) -> None:
+    """All arguments in their places, defaults too: torch.export leaves them out, TorchScript, for
+    which coremltools' frontend was written, never did (max_pool2d without padding is refused)."""
+    schema = [one for one in overload._schema.arguments if not one.kwarg_only]
+    rest = schema[len(node.args) :]
+    node.args = (*node.args, *(node.kwargs.get(one.name, one.default_value) for one in rest))
+    filled = {one.name for one in rest}
+    node.kwargs = {name: value for name, value in node.kwargs.items() if name not in filled}
 
 
 def _unknown(program: ExportedProgram) -> list[Node]:
