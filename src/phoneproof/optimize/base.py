@@ -112,6 +112,11 @@ class Pruner(Protocol):
 OPTIMIZERS: Registry[Optimizer] = Registry(
     "optimizer",
     {
+        "hub-float16": Entry(
+            target="phoneproof.optimize.backends.hub_float16:HubFloat16",
+            summary="hub -> hub of float16 arithmetic, for converters that take it as it stands",
+            extra="torch",
+        ),
         "hub-split": Entry(
             target="phoneproof.optimize.backends.hub_split:HubSplit",
             summary="hub -> hub, the head in outputs with ranges of their own",
