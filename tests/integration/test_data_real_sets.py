@@ -10,7 +10,7 @@ import pytest
 from phoneproof.core.errors import ConfigError
 from phoneproof.data.files import list_images
 from phoneproof.data.layout import class_names
-from phoneproof.data.split import split_by_hash
+from phoneproof.data.split import Fractions, split_by_hash
 from tests.assets import asset
 from tests.unit.data_sets import load
 
@@ -83,7 +83,8 @@ def test_cifar_folders_in_sorted_order() -> None:
     assert names[:3] == ("airplane", "automobile", "bird")
     images = load(folder, names)
     assert len(images.items) == 500
-    splits = split_by_hash(images.items)
+    shares = Fractions(calibration=0.2, selection=0.3, confirmation=0.5)
+    splits = split_by_hash(images.items, shares)
     sizes = [len(p.items) for p in (splits.calibration, splits.selection, splits.confirmation)]
     assert sum(sizes) == 500
     assert min(sizes) > 50

@@ -17,9 +17,9 @@ _RANGE = 2**64
 class Fractions:
     """Expected shares of the images; they add up to 1."""
 
-    calibration: float = 0.2
-    selection: float = 0.3
-    confirmation: float = 0.5
+    calibration: float
+    selection: float
+    confirmation: float
 
     def __post_init__(self) -> None:
         shares = (self.calibration, self.selection, self.confirmation)
@@ -58,10 +58,7 @@ class Splits:
         return self.confirmation.ref != self.selection.ref
 
 
-DEFAULT_FRACTIONS = Fractions()
-
-
-def split_by_hash(items: tuple[ImageItem, ...], fractions: Fractions = DEFAULT_FRACTIONS) -> Splits:
+def split_by_hash(items: tuple[ImageItem, ...], fractions: Fractions) -> Splits:
     """Divide images by a hash of their content.
 
     Adding or removing images moves no other image, so a confirmation image never becomes one
