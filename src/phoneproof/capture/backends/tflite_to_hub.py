@@ -17,21 +17,19 @@ from typing import Final
 import torch
 from torch.export import ExportedProgram
 
-from phoneproof.core.errors import ConversionFailed, InvalidInput, Unsupported, first_line
+from phoneproof.core.errors import ConversionFailed, InvalidInput, first_line
 from phoneproof.formats.tflite import TfliteGraph, TfliteOp, parse_tflite, read_tflite
 from phoneproof.formats.tflite_values import representable_range
 from phoneproof.runtimes.backends.tflite_torch.call import Value, plain
 from phoneproof.runtimes.backends.tflite_torch.evaluate import (
     MOST_NUMBERS,
+    Inputs,
+    Layer,
     constants_of,
     evaluate,
-    fold,
+    image_of,
     inputs_of,
-    is_constant,
-    operator_of,
-    place_of,
-    plain_faults,
-    require_sane,
+    settled,
 )
 
 
@@ -91,34 +89,18 @@ class TfliteNetwork(torch.nn.Module):
     ) -> None:
         super().__init__()
         self._ranges = _ranges(graph) if clamp_ranges else {}
-        if len(graph.inputs) != 1:
-            raise Unsupported(
-                "a TFLite model of several inputs", found=f"{len(graph.inputs)} inputs"
-            )
-        self._image = graph.inputs[0]
+        self._image = image_of(graph)
         self._outputs = tuple(i for _, i in graph.signature_outputs) or graph.outputs
         self._constants = constants_of(graph)
         self.layers = torch.nn.ModuleDict()
         shared: dict[tuple[int, str], torch.Tensor] = {}
-        image = plain(torch.empty(shape, device="meta"))
-        values: dict[int, Value] = {self._image: image}
-        for position, op in enumerate(graph.ops):
-            layer = TfliteLayer(op, position, shared)
-            inputs = inputs_of(op, layer.where, values, self._constants)
-            if is_constant(op, inputs):
-                self._constants.update(fold(operator_of(op, position), op, layer.where, inputs))
-                continue
-            with plain_faults(layer.where):
-                results = self._clamped(op, layer(*inputs))
-            require_sane(results, layer.where)
-            values.update(zip(op.outputs, results, strict=True))
-            self.layers[layer.name] = layer
-        missing = [index for index in self._outputs if index not in values]
-        if missing:
-            raise InvalidInput(
-                "an output of the model does not depend on its input",
-                found=graph.tensors[missing[0]].name,
-            )
+
+        def compute(layer: Layer, inputs: Inputs) -> tuple[Value, ...]:
+            made = TfliteLayer(layer, shared)
+            self.layers[made.name] = made
+            return self._clamped(layer.op, made(*inputs))
+
+        settled(graph, shape, self._outputs, self._constants, compute)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The outputs for one image tensor."""
@@ -143,14 +125,12 @@ class TfliteNetwork(torch.nn.Module):
 class TfliteLayer(torch.nn.Module):
     """One operator with its parameters."""
 
-    def __init__(
-        self, op: TfliteOp, position: int, shared: dict[tuple[int, str], torch.Tensor]
-    ) -> None:
+    def __init__(self, layer: Layer, shared: dict[tuple[int, str], torch.Tensor]) -> None:
         super().__init__()
-        self.op = op
-        self.name = f"{op.name.lower()}_{position}"
-        self.where = place_of(op, position)
-        self._run = operator_of(op, position)
+        self.op = layer.op
+        self.name = f"{layer.op.name.lower()}_{layer.position}"
+        self.where = layer.where
+        self._run = layer.run
         self._shared = shared
 
     def forward(self, *inputs: Value | None) -> tuple[Value, ...]:

@@ -1,10 +1,12 @@
-"""One operator of a TFLite graph at its place: its inputs, its function, its results."""
+"""One operator of a TFLite graph at its place: its inputs, its function, its results; and the walk
+over all of them that settles every shape."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,7 +15,14 @@ import torch
 from phoneproof.core.errors import InvalidInput, Unsupported, first_line
 from phoneproof.formats.tflite import TfliteGraph, TfliteOp
 from phoneproof.formats.tflite_values import constant_values
-from phoneproof.runtimes.backends.tflite_torch.call import Call, Operator, Value, Weights, constant
+from phoneproof.runtimes.backends.tflite_torch.call import (
+    Call,
+    Operator,
+    Value,
+    Weights,
+    constant,
+    plain,
+)
 from phoneproof.runtimes.backends.tflite_torch.operators import OPERATORS
 
 MOST_NUMBERS: Final = 2**28
@@ -21,6 +30,21 @@ MOST_NUMBERS: Final = 2**28
 
 _ALWAYS_CONSTANT: Final = ("SHAPE", "RANK")
 """Operators that read shapes only."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """An operator that depends on the image: its place among all, in numbers and in words, and
+    its function."""
+
+    position: int
+    op: TfliteOp
+    where: str
+    run: Operator
+
+
+Inputs = tuple[Value | None, ...]
+"""What an operator reads; None for an optional input that is not given."""
 
 
 class Numbers:
@@ -56,6 +80,57 @@ def operator_of(op: TfliteOp, position: int) -> Operator:
     return run
 
 
+def image_of(graph: TfliteGraph) -> int:
+    """The tensor index of the image.
+
+    Raises:
+        Unsupported: not one input.
+    """
+    if len(graph.inputs) != 1:
+        raise Unsupported("a TFLite model of several inputs", found=f"{len(graph.inputs)} inputs")
+    return graph.inputs[0]
+
+
+def settled(
+    graph: TfliteGraph,
+    shape: Sequence[int],
+    outputs: Sequence[int],
+    constants: dict[int, Value],
+    compute: Callable[[Layer, Inputs], tuple[Value, ...]],
+) -> tuple[Layer, ...]:
+    """The operators that depend on the image, in order. Computes shapes only.
+
+    Args:
+        shape: of the image. outputs: tensor indices. constants: of the graph; what operators make
+            of constants alone joins them. compute: the results of a layer, on torch's meta device.
+
+    Raises:
+        InvalidInput: operators that contradict their tensors, or an output without the image.
+        Unsupported: an operator that is not known.
+    """
+    values = {image_of(graph): plain(torch.empty(tuple(shape), device="meta"))}
+    layers = []
+    for position, op in enumerate(graph.ops):
+        where, run = place_of(op, position), operator_of(op, position)
+        inputs = inputs_of(op, where, values, constants)
+        if is_constant(op, inputs):
+            constants.update(fold(run, op, where, inputs))
+            continue
+        layer = Layer(position=position, op=op, where=where, run=run)
+        with plain_faults(where):
+            results = compute(layer, inputs)
+        require_sane(results, where)
+        values.update(zip(op.outputs, results, strict=True))
+        layers.append(layer)
+    missing = [index for index in outputs if index not in values]
+    if missing:
+        raise InvalidInput(
+            "an output of the model does not depend on its input",
+            found=graph.tensors[missing[0]].name,
+        )
+    return tuple(layers)
+
+
 def constants_of(graph: TfliteGraph) -> dict[int, Value]:
     """Tensor index -> constant, integers as the reals they stand for.
 
@@ -72,8 +147,8 @@ def constants_of(graph: TfliteGraph) -> dict[int, Value]:
 
 def inputs_of(
     op: TfliteOp, where: str, values: Mapping[int, Value], constants: Mapping[int, Value]
-) -> tuple[Value | None, ...]:
-    """What an operator reads; None for an optional input that is not given.
+) -> Inputs:
+    """What an operator reads.
 
     Raises:
         InvalidInput: a tensor that nothing computes before.
@@ -88,7 +163,7 @@ def inputs_of(
 
 
 def evaluate(
-    run: Operator, op: TfliteOp, where: str, inputs: tuple[Value | None, ...], weights: Weights
+    run: Operator, op: TfliteOp, where: str, inputs: Inputs, weights: Weights
 ) -> tuple[Value, ...]:
     """The results of one operator.
 
@@ -106,16 +181,14 @@ def evaluate(
     return values
 
 
-def is_constant(op: TfliteOp, inputs: tuple[Value | None, ...]) -> bool:
+def is_constant(op: TfliteOp, inputs: Inputs) -> bool:
     """Whether an operator's results do not depend on the image."""
     if op.name in _ALWAYS_CONSTANT:
         return True
     return all(value is None or value.constant is not None for value in inputs)
 
 
-def fold(
-    run: Operator, op: TfliteOp, where: str, inputs: tuple[Value | None, ...]
-) -> dict[int, Value]:
+def fold(run: Operator, op: TfliteOp, where: str, inputs: Inputs) -> dict[int, Value]:
     """Tensor index -> result of an operator on constants.
 
     Raises:

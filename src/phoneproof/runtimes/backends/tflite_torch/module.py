@@ -11,27 +11,25 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from phoneproof.core.errors import InvalidInput, Unsupported
-from phoneproof.formats.tflite import TfliteGraph, TfliteOp
-from phoneproof.runtimes.backends.tflite_torch.call import TO_FIRST, Operator, Value, plain
+from phoneproof.core.errors import InvalidInput
+from phoneproof.formats.tflite import TfliteGraph
+from phoneproof.runtimes.backends.tflite_torch.call import TO_FIRST, Value, plain
 from phoneproof.runtimes.backends.tflite_torch.evaluate import (
     MOST_NUMBERS,
+    Inputs,
+    Layer,
     Numbers,
     constants_of,
     evaluate,
-    fold,
+    image_of,
     inputs_of,
-    is_constant,
-    operator_of,
-    place_of,
-    plain_faults,
-    require_sane,
+    settled,
 )
 
 
@@ -58,14 +56,6 @@ class Hook:
 UNCHANGED: Final = Hook()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Layer:
-    position: int
-    op: TfliteOp
-    where: str
-    run: Operator
-
-
 class TfliteModule(torch.nn.Module):
     """The graph of a float32 file, for images of the shape that its input has.
 
@@ -85,10 +75,7 @@ class TfliteModule(torch.nn.Module):
 
     def __init__(self, graph: TfliteGraph) -> None:
         super().__init__()
-        if len(graph.inputs) != 1:
-            raise Unsupported(
-                "a TFLite model of several inputs", found=f"{len(graph.inputs)} inputs"
-            )
+        self._image = image_of(graph)
         self.graph = graph
         named = graph.signature_outputs or [(graph.tensors[i].name, i) for i in graph.outputs]
         self._results = dict(named)
@@ -111,8 +98,8 @@ class TfliteModule(torch.nn.Module):
             image: float32, the shape of the file's input.
             hook: stands between the operators.
         """
-        start = self.graph.inputs[0]
-        values = {start: plain(hook.made(self.graph.tensors[start].name, image))}
+        start = self.graph.tensors[self._image].name
+        values = {self._image: plain(hook.made(start, image))}
         left = Counter(self._readers)
         for layer in self._layers:
             inputs = inputs_of(layer.op, layer.where, values, self._constants)
@@ -130,15 +117,13 @@ class TfliteModule(torch.nn.Module):
         name = self.graph.tensors[index].name
         return _changed(value, lambda values: hook.made(name, values))
 
-    def _hooked(
-        self, layer: _Layer, inputs: tuple[Value | None, ...], hook: Hook
-    ) -> tuple[Value | None, ...]:
+    def _hooked(self, layer: Layer, inputs: Inputs, hook: Hook) -> Inputs:
         return tuple(
             None if value is None else self._read(layer, slot, value, hook)
             for slot, value in enumerate(inputs)
         )
 
-    def _read(self, layer: _Layer, slot: int, value: Value, hook: Hook) -> Value:
+    def _read(self, layer: Layer, slot: int, value: Value, hook: Hook) -> Value:
         name = self.graph.tensors[layer.op.inputs[slot]].name
         if value.constant is None:
             return _changed(value, lambda values: hook.read(layer.position, slot, name, values))
@@ -147,31 +132,13 @@ class TfliteModule(torch.nn.Module):
         weight = hook.constant(layer.position, slot, name, self.weights[name])
         return replace(value, tensor=weight)
 
-    def _planned(self) -> tuple[_Layer, ...]:
-        """The operators that depend on the image; the others are folded. Computes shapes only."""
-        start = self.graph.inputs[0]
-        shape = self.graph.tensors[start].shape
+    def _planned(self) -> tuple[Layer, ...]:
+        """The operators that depend on the image; the others are folded."""
+        shape = self.graph.tensors[self._image].shape
         if any(side < 1 for side in shape) or math.prod(shape) > MOST_NUMBERS:
             raise InvalidInput("the input has no usable shape", found=f"shape {list(shape)}")
-        values = {start: plain(torch.empty(shape, device="meta"))}
-        layers = []
-        for position, op in enumerate(self.graph.ops):
-            where, run = place_of(op, position), operator_of(op, position)
-            inputs = inputs_of(op, where, values, self._constants)
-            if is_constant(op, inputs):
-                self._constants.update(fold(run, op, where, inputs))
-                continue
-            with plain_faults(where):
-                results = evaluate(run, op, where, inputs, _Shapes())
-            require_sane(results, where)
-            values.update(zip(op.outputs, results, strict=True))
-            layers.append(_Layer(position=position, op=op, where=where, run=run))
-        missing = [name for name, index in self._results.items() if index not in values]
-        if missing:
-            raise InvalidInput(
-                "an output of the model does not depend on its input", found=missing[0]
-            )
-        return tuple(layers)
+        outputs = tuple(self._results.values())
+        return settled(self.graph, shape, outputs, self._constants, _shapes_of)
 
     def _registered(self) -> dict[str, torch.nn.Parameter]:
         found: dict[str, torch.nn.Parameter] = {}
@@ -183,6 +150,10 @@ class TfliteModule(torch.nn.Module):
             self.register_parameter(f"tensor_{index}", weight)  # torch forbids dots in names
             found[self.graph.tensors[index].name] = weight
         return found
+
+
+def _shapes_of(layer: Layer, inputs: Inputs) -> tuple[Value, ...]:
+    return evaluate(layer.run, layer.op, layer.where, inputs, _Shapes())
 
 
 class _Shapes:
