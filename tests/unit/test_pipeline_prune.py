@@ -9,7 +9,7 @@ import pytest
 from phoneproof.core.errors import ConfigError
 from phoneproof.core.recipe import Prune
 from phoneproof.pipeline.config import load_config, prune_of
-from phoneproof.pipeline.ladder.prune import shares_down_to
+from phoneproof.pipeline.ladder.prune import larger_shares
 from phoneproof.pipeline.prepare import artifact_requests
 
 
@@ -36,7 +36,7 @@ def test_one_more_file_beside_those_that_were_asked_for(tmp_path: Path) -> None:
 def test_a_size_target(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, "prune = { size = 0.4 }"))
     assert config.targets.android is not None
-    assert prune_of(config.targets.android) == Prune(of="size", share=0.4, seconds=300.0)
+    assert prune_of(config.targets.android) == Prune(of="size", share=0.4, seconds=150.0)
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_what_cannot_be_asked_for(target: str, words: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("target", "shares"),
     [
-        (0.95, (0.95,)),
-        (0.75, (0.9, 0.75)),
-        (0.5, (0.9, 0.75, 0.6, 0.5)),
-        (0.3, (0.9, 0.75, 0.6, 0.5, 0.35, 0.3)),
+        (0.95, ()),
+        (0.75, (0.9,)),
+        (0.5, (0.6, 0.75, 0.9)),
+        (0.3, (0.35, 0.5, 0.6, 0.75, 0.9)),
     ],
 )
-def test_the_way_ends_at_the_target(target: float, shares: tuple[float, ...]) -> None:
-    assert shares_down_to(target) == shares
+def test_what_is_left_where_the_target_is_refused(target: float, shares: tuple[float, ...]) -> None:
+    assert larger_shares(target) == shares

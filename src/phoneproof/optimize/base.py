@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -13,6 +13,9 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.events import Progress
 from phoneproof.core.recipe import Float16, Prune, Recipe, Sparse, Split, Static
 from phoneproof.core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    import torch
 
 
 class OptimizeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,19 @@ class Repairer(Protocol):
         ...
 
 
+class Recovery(Protocol):
+    """The user's own training of a pruned network."""
+
+    @property
+    def name(self) -> str:
+        """``module:function``, for messages."""
+        ...
+
+    def __call__(self, network: torch.nn.Module, seconds: float) -> object:
+        """The network, trained for about so long; whatever else comes back is refused."""
+        ...
+
+
 class PruneRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A hub program that shall lose channels.
 
@@ -99,12 +115,18 @@ class PruneRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Pruner(Protocol):
     """hub -> hub with fewer channels, the same inputs and outputs. Proposes, never judges."""
 
-    def prune(self, request: PruneRequest, progress: Progress) -> WrittenModel:
+    def prune(
+        self, request: PruneRequest, progress: Progress, recovery: Recovery | None = None
+    ) -> WrittenModel:
         """Write the smaller hub.
+
+        Args:
+            recovery: trains the network instead of learning from the original.
 
         Raises:
             InvalidInput: not a hub file, or an image that cannot be read.
             OptimizationFailed: nothing that may go, or a target that cannot be reached.
+            ConfigError: what `recovery` raised, or it returned another network.
         """
         ...
 

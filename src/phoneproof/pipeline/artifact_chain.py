@@ -101,6 +101,7 @@ class ArtifactChain:
     def start(self) -> tuple[Future[JudgedArtifact], ...]:
         """Begin all requested artifacts; futures in the order of the request."""
         from phoneproof.pipeline.classic_chain import ClassicChain
+        from phoneproof.pipeline.ladder.prune import start_pruned
 
         parents = {
             wanted.format: self.workshop.call(partial(self.convert, wanted))
@@ -108,10 +109,12 @@ class ArtifactChain:
         }
         chained = [wanted for wanted in self.request.artifacts if wanted.route == "classic"]
         classic = ClassicChain(chain=self, wanted=tuple(chained)).start() if chained else {}
+        cut = [wanted for wanted in self.request.artifacts if wanted.prune is not None]
+        pruned = start_pruned(self, tuple(cut)) if cut else {}
         return tuple(
             classic[wanted.id]
             if wanted.route == "classic"
-            else self.workshop.call(partial(self.pruned, wanted))
+            else pruned[wanted.id]
             if wanted.prune is not None
             else self.workshop.call(partial(self.finish, wanted, parents[wanted.format]))
             for wanted in self.request.artifacts
@@ -158,12 +161,6 @@ class ArtifactChain:
             parent=self.hub.info.sha256,
             step=step.name,
         )
-
-    def pruned(self, wanted: ArtifactRequest) -> JudgedArtifact:
-        """What was wanted of a format with fewer channels."""
-        from phoneproof.pipeline.ladder.prune import pruned
-
-        return pruned(self, wanted)
 
     def finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
         """Judge what was wanted of a format; locate the fault where a float file fails."""

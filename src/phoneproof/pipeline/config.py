@@ -323,6 +323,9 @@ def _prune_faults(place: str, target: TargetConfig) -> Iterator[Fault]:
             yield Fault(place=f"{place}.prune.{of}", what=what)
     if not 0 <= prune.seconds < float("inf"):
         yield Fault(place=f"{place}.prune.seconds", what="at least 0")
+    if prune.finetune is not None and not FACTORY_TARGET.fullmatch(prune.finetune):
+        what = f'{prune.finetune!r} is not of the form "module:function"'
+        yield Fault(place=f"{place}.prune.finetune", what=what)
     if target.route == "classic":
         yield Fault(place=f"{place}.prune", what=f"by the classic route {NOT_YET}")
 

@@ -93,12 +93,14 @@ class PruneConfig(SchemaType, frozen=True, kw_only=True):
     """``prune`` of a target: the share (0..1) that shall be left, of one of the two.
 
     macs: multiply-accumulates of one image. size: numbers in the weights. seconds: how long each
-    try may learn from the original on unlabelled images.
+    try may learn from the original on unlabelled images. finetune: ``module:function`` that trains
+    the pruned network instead.
     """
 
     macs: float | None = None
     size: float | None = None
-    seconds: float = 300.0
+    seconds: float = 150.0
+    finetune: str | None = None
 
 
 class TargetConfig(SchemaType, frozen=True, kw_only=True):

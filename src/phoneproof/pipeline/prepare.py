@@ -31,9 +31,11 @@ from phoneproof.pipeline.image_hazards import image_hazards
 from phoneproof.pipeline.preflight_images import load_production
 from phoneproof.pipeline.request import (
     DEFAULT_BUDGET,
+    INTEGERS,
     TARGET_LAYOUT,
     ArtifactRequest,
     BuildRequest,
+    Finetune,
     is_quantized,
 )
 from phoneproof.pipeline.splits import divided, split_hazards
@@ -67,8 +69,12 @@ def factory_of(config: Config) -> Factory | None:
     """The factory that a configuration names; its module is looked for beside the file first."""
     if config.model.factory is None:
         return None
-    folder = config.folder if isinstance(config, LoadedConfig) else Path.cwd()
-    return Factory(target=config.model.factory, folder=folder)
+    return Factory(target=config.model.factory, folder=_folder_of(config))
+
+
+def _folder_of(config: Config) -> Path:
+    """Where the user's own code is looked for first."""
+    return config.folder if isinstance(config, LoadedConfig) else Path.cwd()
 
 
 def inspect_source(workshop: Workshop, source: FileSource) -> Inspection:
@@ -189,7 +195,7 @@ def artifact_requests(config: Config, only: tuple[TargetName, ...]) -> tuple[Art
                 f"targets.{name}: batch and sizes are not available in this version",
                 next_step="leave both out; [contract] size sets the one size",
             )
-        for request in _requests_of(name, target):
+        for request in _requests_of(name, target, _folder_of(config)):
             first = settled.setdefault((request.route, request.format), (name, request))
             _require_same_form(first, (name, request))
             _require_same_promise(found.get((request.route, request.id)), name, request)
@@ -197,19 +203,41 @@ def artifact_requests(config: Config, only: tuple[TargetName, ...]) -> tuple[Art
     return _ordered(tuple(found.values()))
 
 
-def _requests_of(name: TargetName, target: TargetConfig) -> Iterator[ArtifactRequest]:
-    """What one target asks for; by the classic route also the float32 file of every link."""
+def _requests_of(name: TargetName, target: TargetConfig, folder: Path) -> Iterator[ArtifactRequest]:
+    """What one target asks for; by the classic route also the float32 file of every link.
+
+    folder: where the user's own code is looked for first.
+    """
     formats = target_formats(name, target)
     for format_ in formats:
         precisions = target_precisions(target, format_)
         for precision in precisions:
             yield _request_of(target, format_, precision)
         if (prune := prune_of(target)) is not None:
-            plain = _request_of(target, format_, "float32")
-            yield replace(plain, suffix="-pruned", prune=prune)
+            for precision in ("float32", *(one for one in precisions if _is_climbed(format_, one))):
+                plain = _request_of(target, format_, precision)
+                code = _finetune_of(target, folder)
+                yield replace(plain, suffix="-pruned", prune=prune, finetune=code)
     if target.route == "classic":
         for link in max((ROUTES["classic"][one] for one in formats), key=len):
             yield _request_of(target, link.target, "float32")
+
+
+def _is_climbed(format_: Format, precision: Precision) -> bool:
+    """Whether the repair ladder makes it from any float32 file."""
+    return format_ in ("tflite", "onnx") and precision in INTEGERS
+
+
+def _finetune_of(target: TargetConfig, folder: Path) -> Finetune | None:
+    """The user's training of a pruned network.
+
+    Raises:
+        ConfigError: no such module, or it is not Python.
+    """
+    if target.prune is None or target.prune.finetune is None:
+        return None
+    code = Factory(target=target.prune.finetune, folder=folder, called="finetune")
+    return Finetune(code=code, sha256=factory_files(code).sha256)
 
 
 def _request_of(target: TargetConfig, format_: Format, precision: Precision) -> ArtifactRequest:
@@ -274,10 +302,11 @@ def _require_same_promise(
     one: ArtifactRequest | None, name: TargetName, other: ArtifactRequest
 ) -> None:
     """The same artifact of two targets is one file."""
-    if one is not None and (one.io, one.repair, one.prune) != (
+    if one is not None and (one.io, one.repair, one.prune, one.finetune) != (
         other.io,
         other.repair,
         other.prune,
+        other.finetune,
     ):
         raise ConfigError(
             f"two targets want different files of {other.id}",

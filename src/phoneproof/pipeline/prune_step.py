@@ -1,10 +1,15 @@
-"""The step that takes channels out of a hub program."""
+"""The step that takes channels out of a hub program, and the user's own training of the rest."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from phoneproof.capture.base import Factory
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
@@ -12,11 +17,23 @@ from phoneproof.core.events import Progress
 from phoneproof.core.recipe import Prune
 from phoneproof.pipeline.artifact_steps import Made
 from phoneproof.pipeline.capture_steps import HUB_FILE
+from phoneproof.pipeline.request import Finetune
+
+if TYPE_CHECKING:
+    import torch
+
+FOLDER: Final = "artifacts/pruned"
+"""Of the bundle: where what is made from a pruned hub program lies."""
+
+_BEAT: Final = 5.0
+"""Seconds between two signs of life while the user's code runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PruneStep:
-    """Hub -> hub with fewer channels, taught by the first on unlabelled images."""
+    """Hub -> hub with fewer channels, taught by the first on unlabelled images, or trained by the
+    user's own code where that is named.
+    """
 
     hub: Path
     hub_sha256: str
@@ -24,6 +41,7 @@ class PruneStep:
     binding: Binding
     recipe: Prune
     images: ImageSet
+    finetune: Finetune | None = None
 
     tools = ("torch", "numpy", "opencv-python-headless", "pillow")
 
@@ -33,8 +51,9 @@ class PruneStep:
         return f"prune to {self.recipe.share:.0%} {self.recipe.of}"
 
     def identity(self) -> object:
-        """The hub, how it is fed, the target with its time, and the images."""
-        return self.hub_sha256, self.contract, self.binding, self.recipe, self.images.ref
+        """The hub, how it is fed, the target with its time, the images, and the user's code."""
+        code = (self.finetune.code.target, self.finetune.sha256) if self.finetune else None
+        return self.hub_sha256, self.contract, self.binding, self.recipe, self.images.ref, code
 
     def run(self, output: Path, progress: Progress) -> None:
         """Write the smaller hub and ``made.json``."""
@@ -50,5 +69,51 @@ class PruneStep:
                 output=output / HUB_FILE,
             ),
             progress,
+            _Training(self.finetune.code, progress) if self.finetune else None,
         )
         Made(file=HUB_FILE, model=model).keep(output)
+
+
+class _Training:
+    """Calls the user's function, and shows meanwhile that the step is alive."""
+
+    def __init__(self, code: Factory, progress: Progress) -> None:
+        self._code = code
+        self._progress = progress
+
+    @property
+    def name(self) -> str:
+        return self._code.target
+
+    def __call__(self, network: torch.nn.Module, seconds: float) -> object:
+        """What the function returns.
+
+        Raises:
+            ConfigError: no such function, or it raised; with the place in the user's code.
+        """
+        from phoneproof.capture.backends.torch_files.factory import called
+
+        with _alive(self._progress, seconds):
+            return called(self._code, network, seconds)
+
+
+@contextmanager
+def _alive(progress: Progress, seconds: float) -> Iterator[None]:
+    """Progress by the clock. Code that takes longer than it may is waited for without: what hangs
+    is stopped as any step is.
+    """
+    over = threading.Event()
+
+    def beat() -> None:
+        for done in range(round(seconds / _BEAT)):
+            if over.wait(_BEAT):
+                return
+            progress(round(done * _BEAT), round(seconds))
+
+    thread = threading.Thread(target=beat, name="alive", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from phoneproof.capture.base import Factory
 from phoneproof.convert.routes import Route
 from phoneproof.core.apple import AppleForm
 from phoneproof.core.binding import Binding, Format, Layout, Precision
@@ -34,6 +35,10 @@ TARGET_LAYOUT: dict[Format, Layout] = {
     "coreai": "NCHW",
 }
 """What each format's users expect (DESIGN section 8)."""
+
+
+INTEGERS: frozenset[Precision] = frozenset({"dynamic_wi8", "weight_only_wi8", "static_wi8_ai8"})
+"""What the repair ladder climbs to."""
 
 
 def is_quantized(precision: Precision) -> bool:
@@ -66,13 +71,22 @@ class BuildSource(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Finetune:
+    """The user's own training of a pruned network. sha256: of the code's files."""
+
+    code: Factory
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArtifactRequest:
     """One artifact the user asked for. `opset` matters to ONNX alone.
 
     route: how it is reached. suffix: of the id, where another route makes the same format. io:
     types at the border of a file with int8 activations. repair: whether other recipes than the
     first are tried where that one is refused. prune: how much of the model shall be left, where it
-    shall lose channels. apple: how a Core ML file is written.
+    shall lose channels. finetune: who trains what is left; null: the original. apple: how a Core
+    ML file is written.
     """
 
     format: Format
@@ -84,6 +98,7 @@ class ArtifactRequest:
     io: Io = field(default_factory=Io)
     repair: bool = True
     prune: Prune | None = None
+    finetune: Finetune | None = None
     apple: AppleForm = field(default_factory=AppleForm)
 
     @property

@@ -40,7 +40,8 @@ from phoneproof.optimize.backends.hub_graph import (
 from phoneproof.optimize.backends.hub_layers import last_layers
 from phoneproof.optimize.backends.learning import deterministic
 from phoneproof.optimize.backends.pruned_student import Lesson, Pictures, Taught, teach
-from phoneproof.optimize.base import PruneRequest
+from phoneproof.optimize.backends.recovered import recovered
+from phoneproof.optimize.base import PruneRequest, Recovery
 from phoneproof.optimize.input_bounds import input_bounds
 from phoneproof.pixels.image import read_image
 from phoneproof.pixels.preprocess import Preprocessor
@@ -66,13 +67,16 @@ _MISSED: Final = 0.03
 class HubPrune:
     """Fewer channels, for every format that is made from the hub."""
 
-    def prune(self, request: PruneRequest, progress: Progress) -> WrittenModel:
+    def prune(
+        self, request: PruneRequest, progress: Progress, recovery: Recovery | None = None
+    ) -> WrittenModel:
         """Write the smaller hub, contract and binding inside.
 
         Raises:
             InvalidInput: not a hub file, or an image that cannot be read.
             OptimizationFailed: a share outside 0..1, nothing that may go, a target that cannot be
-                reached, or no image.
+                reached, no image, or weights from `recovery` that are not finite.
+            ConfigError: what `recovery` raised, or it returned another network.
         """
         recipe = request.recipe
         if not 0 < recipe.share <= 1:
@@ -86,7 +90,12 @@ class HubPrune:
             surgery = Surgery.of(graph_of(program))
             stays = surgery.chosen(request, pictures.tensors)
             cut = surgery.proved(stays, pictures.tensors[:_PROVED])
-            taught = surgery.taught(cut, stays, pictures, recipe.seconds, progress)
+            # Statistics are constants in what the user's code gets: they are taken anew before.
+            seconds = recipe.seconds if recovery is None else 0.0
+            learns = recipe.seconds > 0 or recovery is not None
+            taught = surgery.taught(cut, stays, pictures, seconds, progress) if learns else None
+        if recovery is not None:
+            recovered(cut.module, recovery, recipe.seconds)
         shape = tensors.inputs[0].shape
         result = exported(cut.module, output_nodes(cut.module), shape)
         binding = msgspec.structs.replace(request.binding, artifact=None)
@@ -94,7 +103,7 @@ class HubPrune:
         save_hub(result, request.output, tensors.inputs, tensors.outputs, documents)
         return WrittenModel(
             binding=binding,
-            options=_options(request, surgery, stays, taught, len(pictures.tensors)),
+            options=_options(request, surgery, stays, taught, recovery, len(pictures.tensors)),
             tools=(("torch", str(torch.__version__)),),
         )
 
@@ -187,10 +196,11 @@ class Surgery:
         pictures: Pictures,
         seconds: float,
         progress: Progress,
-    ) -> Taught | None:
-        """Let the smaller program learn from the original, in place."""
-        if seconds <= 0:
-            return None
+    ) -> Taught:
+        """Let the smaller program learn from the original, in place.
+
+        seconds: 0 only takes the statistics of batch normalisation anew.
+        """
         features = self._features()
         _let_learn(cut.module, {str(one.constant.target) for one in self.channels.cuts})
         values = (*self.targets, *features)
@@ -313,7 +323,12 @@ def _let_learn(module: GraphModule, names: set[str]) -> None:
 
 
 def _options(
-    request: PruneRequest, surgery: Surgery, stays: Mask, taught: Taught | None, images: int
+    request: PruneRequest,
+    surgery: Surgery,
+    stays: Mask,
+    taught: Taught | None,
+    recovery: Recovery | None,
+    images: int,
 ) -> tuple[tuple[str, str], ...]:
     everything = np.ones_like(stays)
     shares = {
@@ -322,11 +337,13 @@ def _options(
         )
         for of in ("macs", "size")
     }
-    learned = (
+    learned: dict[str, object] = (
         {"loss_before": taught.before, "loss_after": taught.after, "steps": taught.steps}
         if taught
         else {}
     )
+    if recovery is not None:
+        learned = {"finetune": recovery.name}
     found: dict[str, object] = {
         "images": images,
         "recipe": request.recipe,

@@ -32,6 +32,7 @@ from phoneproof.pipeline.ladder.tries import (
 )
 from phoneproof.pipeline.ladder.wide import Layer
 from phoneproof.pipeline.process import BuildStopped
+from phoneproof.pipeline.prune_step import FOLDER as PRUNED
 from phoneproof.pipeline.rebind_step import RebindStep
 from phoneproof.pipeline.repair_step import RepairStep
 from phoneproof.pipeline.request import ArtifactRequest
@@ -239,7 +240,9 @@ class Workbench:
         )
 
     def _require_same(self, trunk: Trunk) -> None:
-        judged = self.chain.judge(trunk.made, images=self.splits.selection, requested="float32")
+        # A pruned program lost something before: its outputs are not those of the baseline.
+        held_to: Precision = "float32" if self.wanted.prune is None else self.wanted.precision
+        judged = self.chain.judge(trunk.made, images=self.splits.selection, requested=held_to)
         if not judged.accepted:
             raise OptimizationFailed(
                 "the file with split heads is not the same model",
@@ -270,7 +273,9 @@ class Workbench:
 
     @property
     def _shelf(self) -> str:
-        """Where the files of this route lie in a bundle."""
+        """Where the files of this route, or of a pruned program, lie in a bundle."""
+        if self.wanted.prune is not None:
+            return PRUNED
         return FOLDER if self.wanted.route == "classic" else "artifacts"
 
     def _named_apart(self, made: MadeArtifact) -> MadeArtifact:
