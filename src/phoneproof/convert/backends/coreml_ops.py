@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from phoneproof.core.errors import ConversionFailed, PhoneproofError, Unsupported, first_line
-from phoneproof.runtimes.backends.hub import layer_name
+from phoneproof.runtimes.backends.hub import layer_name, place_of
 
 _REWRITES: Final = {
     "grid_sampler_2d": "resize with bilinear or nearest interpolation instead",
@@ -116,5 +116,5 @@ def _failed_at(error: Exception) -> tuple[str, str] | None:
         if frame.f_code.co_name == "convert_nodes":
             node = frame.f_locals.get("node")
             if node is not None:
-                return _plain(str(node.kind)), str(node.name)
+                return _plain(str(node.kind)), place_of(node.meta or {}, str(node.name))
     return None

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -192,6 +193,11 @@ class _Recorder(torch.fx.Interpreter):
 
 def layer_name(node: torch.fx.Node) -> str:
     """Where a node comes from: the path of its module, where known, and its own name."""
-    stack = node.meta.get("nn_module_stack") or {}
+    return place_of(node.meta, node.name)
+
+
+def place_of(meta: Mapping[str, Any], name: str) -> str:
+    """The same, of what torch.export notes of a node."""
+    stack = meta.get("nn_module_stack") or {}
     path = str(list(stack.values())[-1][0]) if stack else ""
-    return f"{path}/{node.name}" if path else node.name
+    return f"{path}/{name}" if path else name
