@@ -18,7 +18,9 @@ SMALLEST_SCALE: Final = float(np.finfo(np.float16).smallest_normal)
 """A float16 scale below it is denormal, and some hardware takes those for zero: the whole channel
 would be gone. Steps of 6e-5 are finer than what float16 keeps of a weight of 0.1."""
 
-_SAMPLES: Final = 1 << 16
+_BLOCKS: Final = 16
+"""For each value of a palette: ends within .3 dB of the best palettes there are (tried on normal,
+Laplacian and mixed weights, 2000 to 100 000 of them)."""
 _ROUNDS: Final = 100
 
 
@@ -123,9 +125,16 @@ def _lloyd(values: NDArray[np.float64], counts: NDArray[np.int64], size: int) ->
 
 
 def _companded(values: NDArray[np.float64], counts: NDArray[np.int64], size: int) -> NDArray[Any]:
-    """Where to start: the middles of `size` equal shares of the cube root of the density."""
-    bins = min(_SAMPLES, max(8 * size, values.size // 8))
-    heights, edges = np.histogram(values, bins=bins, weights=counts)
-    shares = np.concatenate([[0.0], np.cumsum(np.cbrt(heights))])
+    """Where to start: the middles of `size` equal shares of the cube root of the density.
+
+    Blocks of equally many weights tell the density; none of them is empty, however few weights lie
+    far out.
+    """
+    below = np.cumsum(counts)
+    ends = np.linspace(0, below[-1], _BLOCKS * size + 1)[1:-1]
+    inner = values[np.searchsorted(below, ends)]
+    edges = np.unique(np.concatenate([values[:1], inner, values[-1:]]))
+    # Of a block of width w, density goes with 1 / w: its cube root over the block is w ** (2/3).
+    shares = np.concatenate([[0.0], np.cumsum(np.cbrt(np.diff(edges) ** 2))])
     places = (np.arange(size) + 0.5) / size * shares[-1]
     return np.asarray(np.interp(places, shares, edges), np.float64)
