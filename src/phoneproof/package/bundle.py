@@ -23,6 +23,7 @@ from phoneproof.core.errors import (
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.manifest import BundleFile, Manifest
 from phoneproof.core.report import Report
+from phoneproof.package.apple_kit import write_apple_kit
 from phoneproof.package.contact_sheet import Tile
 from phoneproof.package.model_card import model_card
 from phoneproof.package.report_html import Comparison, render_report
@@ -124,6 +125,7 @@ def _fill(folder: Path, contents: BundleContents) -> Manifest:
         _copy(contents.golden, folder / GOLDEN)
     if contents.baseline is not None:
         _copy(contents.baseline, folder / BASELINE)
+    write_apple_kit(folder, contents.contract, [artifact for artifact, _ in contents.artifacts])
     manifest = Manifest(
         name=contents.contract.name,
         version=contents.contract.version,

@@ -1,0 +1,194 @@
+"""``ios/Verify/``: a Swift package that repeats the golden vectors on a Mac or an iPhone.
+
+Its sources are the same for every model and lie in ``apple_verify/`` beside this file; the payload
+is generated: the Apple artifacts, their golden vectors, and what has to be fed. It is complete in
+itself, because it is copied to another machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from phoneproof.core.artifact import Artifact
+from phoneproof.core.binding import Format, Precision
+from phoneproof.core.contract import Contract
+from phoneproof.core.golden import GoldenCase, GoldenIndex
+from phoneproof.core.json_format import parse, pretty_bytes
+from phoneproof.core.tolerances import FLOAT16_SNR_DB, FLOAT32_SNR_DB
+from phoneproof.package.golden import INDEX, preprocessor
+from phoneproof.package.golden_tensors import tensor_sha256
+from phoneproof.pixels.image import read_image
+from phoneproof.pixels.preprocess import Preprocessor
+from phoneproof.pixels.values import value_tables
+
+KIT: Final = "ios/Verify"
+SOURCES: Final = Path(__file__).parent / "apple_verify"
+PAYLOAD: Final = "Sources/PhoneproofVerify/Payload"
+FORMATS: Final[frozenset[Format]] = frozenset({"coreml", "coreai"})
+
+_LEAST_DECIBELS: Final[dict[Precision, float]] = {
+    "float32": FLOAT32_SNR_DB,
+    "float16": FLOAT16_SNR_DB,
+}
+
+
+class KitInput(msgspec.Struct, frozen=True, kw_only=True):
+    """The model's input. table: file of channels * 256 elements, what each pixel becomes; null
+    where cases bring whole tensors."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    layout: str
+    channels: str
+    table: str | None
+
+
+class KitCase(msgspec.Struct, frozen=True, kw_only=True):
+    """A golden case: bytes [height, width, channels], or the whole tensor."""
+
+    id: str
+    pixels: str | None = None
+    tensor: str | None = None
+
+
+class KitArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """One model. leastDecibels: for the kit's own reckoning, null for integers."""
+
+    id: str
+    format: str
+    path: str
+    sha256: str
+    least_decibels: float | None = msgspec.field(name="leastDecibels")
+    input: KitInput
+    cases: tuple[KitCase, ...]
+
+
+class Kit(msgspec.Struct, frozen=True, kw_only=True):
+    """``kit.json`` of the payload."""
+
+    name: str
+    version: str
+    contract: str
+    artifacts: tuple[KitArtifact, ...]
+
+
+def write_apple_kit(bundle: Path, contract: Contract, artifacts: Sequence[Artifact]) -> None:
+    """Write ``ios/Verify`` into a bundle that holds Apple artifacts and golden vectors.
+
+    Args:
+        bundle: its folder; `artifacts` and ``golden`` are in place.
+        contract: what the artifacts carry.
+        artifacts: all of the bundle's; those of other formats, without vectors, or that take
+            several pictures at once, are left out. Nothing is written where none is left.
+    """
+    index = _index(bundle)
+    known = dict(index.artifacts) if index is not None else {}
+    chosen = [
+        one
+        for one in artifacts
+        if one.format in FORMATS and one.id in known and one.binding.image.shape[0] == 1
+    ]
+    if index is None or not chosen:
+        return
+    _copy(SOURCES, bundle / KIT)
+    payload = bundle / KIT / PAYLOAD
+    for artifact in chosen:
+        _copy(bundle / artifact.path, payload / artifact.path)
+    cases = [case for case in index.cases if "lossless" in case.flags]
+    _copy_golden(bundle / "golden", payload / "golden", cases, {one.id for one in chosen})
+    kit = Kit(
+        name=contract.name,
+        version=contract.version,
+        contract=contract.sha256,
+        artifacts=tuple(_described(bundle, payload, contract, one, cases) for one in chosen),
+    )
+    (payload / "kit.json").write_bytes(pretty_bytes(kit))
+
+
+def _index(bundle: Path) -> GoldenIndex | None:
+    path = bundle / "golden" / INDEX
+    return parse(path.read_bytes(), GoldenIndex, what=INDEX) if path.is_file() else None
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder; what a Swift build left beside its sources stays."""
+    if source.is_dir():
+        for path in source.iterdir():
+            if path.name != ".build":
+                _copy(path, target / path.name)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def _copy_golden(
+    golden: Path, target: Path, cases: Sequence[GoldenCase], artifacts: set[str]
+) -> None:
+    """The index as it is (its hash is its identity) and the outputs of the kit's artifacts."""
+    _copy(golden / INDEX, target / INDEX)
+    for case in cases:
+        for outputs in case.expected.artifacts:
+            if outputs.artifact in artifacts:
+                for output in outputs.outputs:
+                    _copy(golden / output.file, target / output.file)
+
+
+def _described(
+    bundle: Path, payload: Path, contract: Contract, artifact: Artifact, cases: list[GoldenCase]
+) -> KitArtifact:
+    image = artifact.binding.image
+    prepare = preprocessor(contract, artifact)
+    table = None
+    if contract.image.values == "uint8":
+        table = f"tables/{artifact.id}.bin"
+        _write(payload / table, value_tables(contract.image, image))
+    return KitArtifact(
+        id=artifact.id,
+        format=artifact.format,
+        path=artifact.path,
+        sha256=artifact.sha256,
+        least_decibels=_LEAST_DECIBELS.get(artifact.requested),
+        input=KitInput(
+            name=image.tensor,
+            dtype=image.dtype,
+            shape=image.shape,
+            layout=image.layout,
+            channels=contract.image.channels,
+            table=table,
+        ),
+        cases=tuple(_case(bundle, payload, contract, artifact, prepare, one) for one in cases),
+    )
+
+
+def _case(
+    bundle: Path,
+    payload: Path,
+    contract: Contract,
+    artifact: Artifact,
+    prepare: Preprocessor,
+    case: GoldenCase,
+) -> KitCase:
+    rgb = read_image(bundle / "golden" / case.file, contract.image)
+    if contract.image.values != "uint8":
+        file = f"tensors/{artifact.id}/{case.id}.bin"
+        _write(payload / file, prepare.prepare(rgb).tensor)
+        return KitCase(id=case.id, tensor=file)
+    pixels = prepare.pixels(rgb)
+    if tensor_sha256(pixels) != case.expected.pixels.sha256:
+        raise RuntimeError(f"pixels of {case.id} are not those of the golden vectors")
+    file = f"pixels/{case.id}.bin"
+    _write(payload / file, pixels)
+    return KitCase(id=case.id, pixels=file)
+
+
+def _write(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> None:
+    """Raw little-endian values in row-major order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
