@@ -90,6 +90,8 @@ _EXTRA_OF: Final = {
     "tf2onnx": "tensorflow",
     "tf_keras": "tensorflow",
     "ai_edge_quantizer": "android",
+    "coreai": "coreai",
+    "coreai_torch": "coreai",
     "coremltools": "ios",
     "litert_torch": "android",
 }

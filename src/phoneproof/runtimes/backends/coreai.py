@@ -123,13 +123,24 @@ class _CoreAiSession:
 
     def run(self, tensors: Tensors) -> dict[str, Tensor]:
         check_tensors(self._inputs, tensors)
-        # Copies, both ways: the arrays of the library share their memory with NumPy's.
-        fed = {name: NDArray(np.array(value, order="C")) for name, value in tensors.items()}
         try:
-            found = self._loop.run_until_complete(self._function(fed))
+            return self._loop.run_until_complete(self._called(tensors))
         except (RuntimeError, ValueError) as error:
             raise InvalidInput("Core AI cannot run the model", found=first_line(error)) from error
-        return {spec.name: np.array(found[spec.name].numpy()) for spec in self._outputs}
+
+    async def _called(self, tensors: Tensors) -> dict[str, Tensor]:
+        # Copies, both ways: the arrays of the library share their memory with NumPy's.
+        fed = {name: NDArray(np.array(value, order="C")) for name, value in tensors.items()}
+        # Native code keeps every dictionary of results that it has ever given (coreai-core
+        # 1.0.0b3), and the public call hides it behind another one: emptied, it weighs nothing.
+        kept = await self._function._function(
+            inputs={name: array._tensor for name, array in fed.items()}, state={}
+        )
+        results = {
+            spec.name: np.array(NDArray._wrap(kept[spec.name]).numpy()) for spec in self._outputs
+        }
+        kept.clear()
+        return results
 
     async def _opened(self, asset: AIModelAsset) -> Any:
         # What leaving the block removes is a folder that the function no longer needs.
