@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from phoneproof.core.errors import InvalidInput
-from phoneproof.formats.coreml.wire import read_user_metadata
+from phoneproof.formats.coreml.wire import read_image_channels, read_user_metadata
 
 
 def varint(value: int) -> bytes:
@@ -75,3 +75,16 @@ def test_a_key_that_is_no_text_is_refused(tmp_path: Path) -> None:
     broken = field(100, field(1, b"\xff\xfe") + field(2, b"value"))
     with pytest.raises(InvalidInput, match="damaged"):
         read_user_metadata(model(tmp_path, broken))
+
+
+def feature(kind: int, data: bytes) -> bytes:
+    """One input: an image (kind 4) or an array (kind 5)."""
+    return field(1, field(1, b"image") + field(3, field(kind, data)))
+
+
+def test_image_inputs_say_their_order_of_channels(tmp_path: Path) -> None:
+    path = tmp_path / "model.mlmodel"
+    sides = varint(1 << 3) + varint(640) + varint(2 << 3) + varint(480)
+    inputs = [feature(4, sides + varint(3 << 3) + varint(colour)) for colour in (10, 20, 30, 99)]
+    path.write_bytes(field(2, b"".join([feature(5, b""), *inputs]) + feature(4, sides)))
+    assert read_image_channels(path) == ("gray", "rgb", "bgr", None, None)

@@ -37,3 +37,19 @@ def test_shifted_labels_and_another_layout_are_named() -> None:
     assert "contract.labels" in check.hint
     assert "binding.format" in check.hint
     assert check.slice == "tflite-float32"
+
+
+def test_an_image_input_of_another_order_of_channels_is_named() -> None:
+    carried = msgspec.structs.replace(BINDING, artifact=None)
+    checks = [
+        contract_match_check(
+            contract=CONTRACT,
+            binding=BINDING,
+            inside=(CONTRACT, carried),
+            artifact="coreml-float16",
+            image_channels=channels,
+        )
+        for channels in (("rgb",), ("bgr",), (None,))
+    ]
+    assert [check.verdict for check in checks] == ["pass", "fail", "fail"]
+    assert "bgr, the contract has rgb" in checks[1].hint

@@ -18,6 +18,7 @@ from phoneproof.core.dataset import ImageSet
 from phoneproof.core.device_results import DeviceReport
 from phoneproof.core.errors import InvalidInput, MissingExtra
 from phoneproof.core.events import Event, Listener
+from phoneproof.formats.coreml.wire import read_image_channels
 from phoneproof.package.bundle import BASELINE, GOLDEN, Bundle, read_bundle
 from phoneproof.package.golden_check import check_golden
 from phoneproof.pipeline.device_results import add_to_bundle, judge_device_results
@@ -178,13 +179,15 @@ def _unrun(
 
 
 def _contract_checks(bundle: Bundle, artifact: Artifact) -> tuple[Check, ...]:
-    carried = read_embedded(bundle.path_of(artifact), artifact.format)
+    path = bundle.path_of(artifact)
+    carried = read_embedded(path, artifact.format)
     return (
         contract_match_check(
             contract=bundle.contract,
             binding=artifact.binding,
             inside=(carried.contract, carried.binding),
             artifact=artifact.id,
+            image_channels=read_image_channels(path) if artifact.format == "coreml" else (),
         ),
     )
 

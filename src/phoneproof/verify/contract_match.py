@@ -6,20 +6,25 @@ tensors, and still name its classes differently.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from phoneproof.core.binding import Binding
 from phoneproof.core.check import Check
-from phoneproof.core.contract import Contract
+from phoneproof.core.contract import Channels, Contract
 from phoneproof.core.json_format import canonical_bytes
 
 SHOWN = 5
 
 
 def contract_match_check(
-    *, contract: Contract, binding: Binding, inside: tuple[Contract, Binding], artifact: str
+    *,
+    contract: Contract,
+    binding: Binding,
+    inside: tuple[Contract, Binding],
+    artifact: str,
+    image_channels: Sequence[Channels | None] = (),
 ) -> Check:
     """Compare what lies beside the file with what is `inside` it, field by field.
 
@@ -28,10 +33,17 @@ def contract_match_check(
             a file cannot hold its own hash.
         inside: contract and binding read from the file.
         artifact: its id, for the check's slice.
+        image_channels: of the image inputs that the file declares to the system, which hands the
+            pixels over in that order whatever the contract says.
     """
     differing = [
         *_differing("contract", contract, inside[0]),
         *_differing("binding", _without_hash(binding), _without_hash(inside[1])),
+        *(
+            f"the image input ({found or 'of another kind'}, the contract has {wanted})"
+            for found in image_channels
+            if found != (wanted := contract.image.channels)
+        ),
     ]
     more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
     return Check(

@@ -20,6 +20,7 @@ from phoneproof.convert.base import ConvertRequest
 from phoneproof.core.apple import why_no_image
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding, DType, Format
+from phoneproof.core.contract import Channels
 from phoneproof.core.errors import ConversionFailed, Unsupported
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.coreml.description import (
@@ -29,7 +30,6 @@ from phoneproof.formats.coreml.description import (
     description_of,
 )
 from phoneproof.formats.coreml.file import CoreMlFile
-from phoneproof.formats.coreml.messages import Message
 from phoneproof.formats.coreml.package import write_package
 from phoneproof.formats.quiet import quiet, without_cycle_collection
 from phoneproof.runtimes.backends.coremltools_quiet import import_coremltools
@@ -127,7 +127,9 @@ def _written(made: Any, request: ConvertRequest, hub: HubModule, asked: _Asked) 
     """Check what was made, describe it, and write the package."""
     spec = made.get_spec()
     wanted = tuple(map(_narrowed, hub.inputs + hub.outputs))
-    found = _tensors(spec, request.output)
+    described = description_of(CoreMlFile(path=request.output, model=request.output, spec=spec))
+    _require_colour(described.inputs, request.contract.image.channels)
+    found = tuple(_tensor(feature) for feature in (*described.inputs, *described.outputs))
     require_tensors(wanted, found, _TOOL)
     image = msgspec.structs.replace(request.binding.image, normalise_in_file=asked.image)
     as_file = msgspec.structs.replace(
@@ -147,13 +149,18 @@ def _weights(made: Any) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
-def _tensors(spec: Message, path: Path) -> tuple[TensorSpec, ...]:
-    """Inputs and outputs as the file describes them; an image as the program gets it."""
-    found = description_of(CoreMlFile(path=path, model=path, spec=spec))
-    return tuple(_tensor(feature) for feature in (*found.inputs, *found.outputs))
+def _require_colour(features: tuple[Feature, ...], channels: Channels) -> None:
+    """The system hands pixels over in the order that the file declares."""
+    colours = [feature.colour for feature in features if isinstance(feature, ImageFeature)]
+    if any(colour != _COLOURS[channels] for colour in colours):
+        raise ConversionFailed(
+            f"{_TOOL} wrote an image input of another order of channels",
+            found=f"{', '.join(colours)} where the contract has {channels}",
+        )
 
 
 def _tensor(feature: Feature) -> TensorSpec:
+    """An input or output as the file describes it; an image as the program gets it."""
     if isinstance(feature, ImageFeature):
         return TensorSpec(name=feature.name, shape=feature.shape, dtype="float32")
     if isinstance(feature, ArrayFeature) and feature.dtype != "float64":

@@ -1,25 +1,32 @@
-"""The user-defined metadata of a Core ML model, read straight from protobuf's wire format.
+"""What a Core ML model says of itself, read straight from protobuf's wire format.
 
-A bundle is verified where nobody needs coremltools; contract and binding can be read there too.
-Wire format: https://protobuf.dev/programming-guides/encoding. Fields: ``Model.proto`` and
-``FeatureTypes.proto`` of coremltools (Model.description = 2, ModelDescription.metadata = 100,
-Metadata.userDefined = 100, a map of text to text).
+A bundle is verified where nobody needs coremltools; contract, binding and the kind of image input
+can be read there too. Wire format: https://protobuf.dev/programming-guides/encoding. Fields:
+``Model.proto`` and ``FeatureTypes.proto`` of coremltools.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from phoneproof.core.contract import Channels
 from phoneproof.core.errors import InvalidInput
 from phoneproof.formats.coreml.file import spec_file
 
-_DESCRIPTION: Final = 2
+_DESCRIPTION: Final = 2  # of Model
+_INPUT: Final = 1  # of ModelDescription
 _METADATA: Final = 100
-_USER_DEFINED: Final = 100
+_USER_DEFINED: Final = 100  # of Metadata: a map of text to text
 _KEY: Final = 1
 _VALUE: Final = 2
+_TYPE: Final = 3  # of FeatureDescription
+_IMAGE: Final = 4  # of FeatureType
+_COLOUR: Final = 3  # of ImageFeatureType
+_CHANNELS: Final[dict[int, Channels]] = {10: "gray", 20: "rgb", 30: "bgr"}
+"""ImageFeatureType.ColorSpace."""
 
 _VARINT: Final = 0
 _BYTES: Final = 2
@@ -28,36 +35,63 @@ _FIXED: Final = {1: 8, 5: 4}
 
 
 def read_user_metadata(path: Path) -> dict[str, bytes]:
-    """Key -> text in UTF-8, of a ``.mlpackage`` or a ``.mlmodel``; empty where there is none.
+    """The user-defined metadata of a ``.mlpackage`` or ``.mlmodel``: key -> text in UTF-8.
 
     Raises:
         InvalidInput: not a Core ML model, or damaged.
     """
-    data = memoryview(spec_file(path).read_bytes())
-    try:
-        entries = [
-            entry
-            for description in _messages(data, _DESCRIPTION)
-            for metadata in _messages(description, _METADATA)
-            for entry in _messages(metadata, _USER_DEFINED)
-        ]
+    with _damage_named(path) as data:
+        entries = _within(data, _DESCRIPTION, _METADATA, _USER_DEFINED)
         return {_last(entry, _KEY).decode(): _last(entry, _VALUE) for entry in entries}
+
+
+def read_image_channels(path: Path) -> tuple[Channels | None, ...]:
+    """Of each image input the order of its channels; null for one that no contract has.
+
+    Raises:
+        InvalidInput: not a Core ML model, or damaged.
+    """
+    with _damage_named(path) as data:
+        images = _within(data, _DESCRIPTION, _INPUT, _TYPE, _IMAGE)
+        return tuple(_CHANNELS.get(_number(image, _COLOUR)) for image in images)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[memoryview]:
+    try:
+        yield memoryview(spec_file(path).read_bytes())
     except (IndexError, UnicodeDecodeError) as error:
         raise InvalidInput(
             f"{path.name} is not a Core ML model, or it is damaged", found=str(error)
         ) from error
 
 
-def _last(message: memoryview, field: int) -> bytes:
-    """A text field; protobuf's rule is that the last one counts, and none is empty."""
-    found = b""
-    for part in _messages(message, field):
-        found = bytes(part)
+def _within(data: memoryview, *path: int) -> list[memoryview]:
+    """Every message at the end of a path of fields."""
+    found = [data]
+    for field in path:
+        found = [
+            value
+            for message in found
+            for number, value in _fields(message)
+            if number == field and isinstance(value, memoryview)
+        ]
     return found
 
 
-def _messages(data: memoryview, field: int) -> Iterator[memoryview]:
-    """The values of a field of lengths (messages, texts) in one message.
+def _last(message: memoryview, field: int) -> bytes:
+    """A text field; protobuf's rule is that the last one counts, and none is empty."""
+    return bytes(next(iter(reversed(_within(message, field))), b""))
+
+
+def _number(message: memoryview, field: int) -> int:
+    """A field of a whole number; none is 0."""
+    found = [v for number, v in _fields(message) if number == field and isinstance(v, int)]
+    return found[-1] if found else 0
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """(field, value) of one message: a number, or the bytes of text, message or fixed width.
 
     Raises:
         IndexError: the message ends inside a value, or holds what no message does.
@@ -65,17 +99,17 @@ def _messages(data: memoryview, field: int) -> Iterator[memoryview]:
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
-        kind = tag & 7
+        field, kind = tag >> 3, tag & 7
         if kind == _VARINT:
-            _, at = _varint(data, at)
+            value, at = _varint(data, at)
+            yield field, value
             continue
         if kind != _BYTES and kind not in _FIXED:
             raise IndexError(f"wire type {kind} at byte {at}")
         size, at = _varint(data, at) if kind == _BYTES else (_FIXED[kind], at)
         if size > len(data) - at:
             raise IndexError(f"a value of {size} bytes at {at} of {len(data)}")
-        if kind == _BYTES and tag >> 3 == field:
-            yield data[at : at + size]
+        yield field, data[at : at + size]
         at += size
 
 
