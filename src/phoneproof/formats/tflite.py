@@ -126,10 +126,12 @@ class _Reader:
         self._take(length)
         return [item(index) for index in range(length)]
 
-    def _indices(self, values: object) -> tuple[int, ...]:
-        found = values if isinstance(values, np.ndarray) else ()  # absent vectors read as 0
-        self._take(len(found))
-        return tuple(int(v) for v in found)
+    def _numbers(self, values: object) -> tuple[Any, ...]:
+        """Of a vector, all at once: quantized files have a scale and a zero point a channel."""
+        if not isinstance(values, np.ndarray):
+            return ()  # absent vectors read as 0
+        self._take(len(values))
+        return tuple(values.tolist())
 
     def _text(self, value: bytes | None) -> str:
         self._take(len(value or b""))
@@ -152,8 +154,8 @@ class _Reader:
             tensors=tuple(self._tensor(t) for t in self._items(main.TensorsLength(), main.Tensors)),
             ops=self._ops(main),
             other_ops=tuple(op for graph in subgraphs[1:] for op in self._ops(graph)),
-            inputs=self._indices(main.InputsAsNumpy()),
-            outputs=self._indices(main.OutputsAsNumpy()),
+            inputs=self._numbers(main.InputsAsNumpy()),
+            outputs=self._numbers(main.OutputsAsNumpy()),
             signature_inputs=ins,
             signature_outputs=outs,
             description=self._text(model.Description()),
@@ -178,8 +180,8 @@ class _Reader:
         return TfliteOp(
             name=self._text(code.CustomCode()) if custom else _OPERATORS[builtin],
             custom=custom,
-            inputs=self._indices(op.InputsAsNumpy()),
-            outputs=self._indices(op.OutputsAsNumpy()),
+            inputs=self._numbers(op.InputsAsNumpy()),
+            outputs=self._numbers(op.OutputsAsNumpy()),
             options=options,
         )
 
@@ -188,26 +190,25 @@ class _Reader:
         return TfliteTensor(
             name=self._text(tensor.Name()),
             dtype=_TYPES[tensor.Type()],
-            shape=self._indices(tensor.ShapeAsNumpy()),
+            shape=self._numbers(tensor.ShapeAsNumpy()),
             quant=quant,
             data=self._buffer(tensor.Buffer()),
             channel_quant=channel_quant,
-            open_shape=self._indices(tensor.ShapeSignatureAsNumpy()),
+            open_shape=self._numbers(tensor.ShapeSignatureAsNumpy()),
             sparse=tensor.Sparsity() is not None,
         )
 
     def _quantization(self, quant: Any) -> tuple[Quant | None, ChannelQuant | None]:
         if quant is None or not quant.ScaleLength():
             return None, None
-        scales = self._items(quant.ScaleLength(), quant.Scale)
-        zeros = self._items(quant.ZeroPointLength(), quant.ZeroPoint) or [0] * len(scales)
+        scales = self._numbers(quant.ScaleAsNumpy())
+        zeros = self._numbers(quant.ZeroPointAsNumpy()) or (0,) * len(scales)
         if len(zeros) != len(scales):
             raise ValueError(f"{len(scales)} scales and {len(zeros)} zero points")
         if len(scales) == 1:
-            return Quant(scale=float(scales[0]), zero_point=int(zeros[0])), None
+            return Quant(scale=scales[0], zero_point=zeros[0]), None
         axis = quant.QuantizedDimension()
-        pairs = ChannelQuant(axis=axis, scales=tuple(scales), zero_points=tuple(zeros))
-        return None, pairs
+        return None, ChannelQuant(axis=axis, scales=scales, zero_points=zeros)
 
     def _buffer(self, index: int) -> NDArray[np.uint8]:
         buffer = self._model.Buffers(index)
