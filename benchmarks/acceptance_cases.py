@@ -6,25 +6,31 @@ from dataclasses import dataclass
 
 from phoneproof.core.contract import Task
 
-SQUARE_CROP = """
+_VALUES = """
 task = "classify"
 size = [{side}, {side}]
 channels = "rgb"
 values = "uint8"
 {values}
-[[contract.geometry]]
+"""
+_CROPS = """[[contract.geometry]]
 op = "crop"
 aspect = 1
 [[contract.geometry]]
 op = "crop"
 fraction = 0.875
 round = "floor"
-[[contract.geometry]]
+"""
+_RESIZE = """[[contract.geometry]]
 op = "resize"
 to = "stretch"
 size = [{side}, {side}]
 filter = "pillow.bilinear"
 """
+STRETCH = _VALUES + _RESIZE
+"""A classifier of whole pictures."""
+
+SQUARE_CROP = _VALUES + _CROPS + _RESIZE
 """The figures known of the ImageNet models were taken on a square centre crop; no file says so."""
 
 FLOAT_VALUES = """scale = 0.00392156862745098
@@ -35,20 +41,9 @@ mean = [1, 1, 1]
 std = [1, 1, 1]"""
 """For a uint8 input of scale 1/128 and zero point 128: its integers are the pixels."""
 
-TORCHVISION_VALUES = """
-task = "classify"
-size = [32, 32]
-channels = "rgb"
-values = "uint8"
-scale = 0.00392156862745098
+TORCHVISION_VALUES = """scale = 0.00392156862745098
 mean = [0.485, 0.456, 0.406]
-std = [0.229, 0.224, 0.225]
-[[contract.geometry]]
-op = "resize"
-to = "stretch"
-size = [32, 32]
-filter = "pillow.bilinear"
-"""
+std = [0.229, 0.224, 0.225]"""
 """How the CIFAR ResNets of that repository were trained."""
 
 COCO, WEATHER, CIFAR = "images/coco128_train", "images/weather_val", "images/cifar10_test500"
@@ -156,7 +151,7 @@ CASES = (
         images=CIFAR,
         metric="top1",
         known=0.798,
-        contract=TORCHVISION_VALUES,
+        contract=STRETCH.format(side=32, values=TORCHVISION_VALUES),
         factory="cifar_resnet:resnet20",
     ),
     Case(model="models/classify/fer2013_mini_XCEPTION.102-0.66.hdf5"),

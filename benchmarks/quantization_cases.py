@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from benchmarks.acceptance_cases import CASES as SOURCES
-from benchmarks.acceptance_cases import SINGLE, Case
+from benchmarks.acceptance_cases import FLOAT_VALUES, SINGLE, STRETCH, Case
 
 DIGITS = "digits"
 """scikit-learn's bundled handwritten digits, written as pictures of a folder a class."""
@@ -13,35 +13,9 @@ DIGITS = "digits"
 PICTURES = "pictures"
 """coco128 and the single photographs without their labels: faces are not among COCO's classes."""
 
-CIFAR_VALUES = """
-task = "classify"
-size = [32, 32]
-channels = "rgb"
-values = "uint8"
-scale = 1.0
+UNSCALED = """scale = 1.0
 mean = [0, 0, 0]
-std = [1, 1, 1]
-[[contract.geometry]]
-op = "resize"
-to = "stretch"
-size = [32, 32]
-filter = "pillow.bilinear"
-"""
-
-INCEPTION_VALUES = """
-task = "classify"
-size = [299, 299]
-channels = "rgb"
-values = "uint8"
-scale = 0.00392156862745098
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
-[[contract.geometry]]
-op = "resize"
-to = "stretch"
-size = [299, 299]
-filter = "pillow.bilinear"
-"""
+std = [1, 1, 1]"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +44,9 @@ def _source(word: str, **changes: object) -> Case:
 
 
 CASES = (
-    QuantizationCase(source=_source("cifar10_resnet8.h5", contract=CIFAR_VALUES)),
+    QuantizationCase(
+        source=_source("cifar10_resnet8.h5", contract=STRETCH.format(side=32, values=UNSCALED))
+    ),
     QuantizationCase(source=_source("cifar10_resnet20-12fca82f.th (cifar_resnet:resnet20)")),
     QuantizationCase(source=_source("yolov8n-cls_weather_best.pt")),
     QuantizationCase(source=_source("mnist.onnx", images=DIGITS), limit=500),
@@ -82,7 +58,12 @@ CASES = (
     QuantizationCase(source=_source("yolox_nano.onnx")),
     QuantizationCase(source=_source("yolov8n_coco_rebuilt.pt")),
     QuantizationCase(
-        source=Case(model="inception_v3", images=SINGLE, contract=INCEPTION_VALUES), size_only=True
+        source=Case(
+            model="inception_v3",
+            images=SINGLE,
+            contract=STRETCH.format(side=299, values=FLOAT_VALUES),
+        ),
+        size_only=True,
     ),
 )
 """mini-Xception (fer2013) is left out: no picture here shows what it was trained on."""
