@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
-
-from phoneproof.core.contract import ImageInput
 
 AppleInput = Literal["image", "tensor"]
 MinimumIos = Literal[15, 16, 17, 18]
@@ -22,14 +20,3 @@ class AppleForm(msgspec.Struct, frozen=True, kw_only=True):
 
     input: AppleInput = "tensor"
     minimum_ios: MinimumIos = 17
-
-
-FLOAT_PIXELS: Final = "TensorFlow's resize gives pixels between whole numbers; an image has none"
-
-
-def why_no_image(spec: ImageInput) -> str:
-    """Why a contract's pixels cannot be an image of 8 bits a channel; empty where they can.
-
-    A gray input is an image of one component: every formula of the contract rounds to 8 bits.
-    """
-    return FLOAT_PIXELS if spec.values == "float32" else ""

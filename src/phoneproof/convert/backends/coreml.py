@@ -15,9 +15,8 @@ from phoneproof.convert.backends.coreml_description import describe
 from phoneproof.convert.backends.coreml_names import renamed_hub, renamed_outputs
 from phoneproof.convert.backends.coreml_ops import mapped_error, without_unknown_ops
 from phoneproof.convert.backends.hub_module import HubModule, load_module
-from phoneproof.convert.backends.pixel_scaling import Scaling, bake, scaling_of
+from phoneproof.convert.backends.pixel_scaling import bake
 from phoneproof.convert.base import ConvertRequest
-from phoneproof.core.apple import why_no_image
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding, DType, Format
 from phoneproof.core.contract import Channels
@@ -32,6 +31,7 @@ from phoneproof.formats.coreml.description import (
 from phoneproof.formats.coreml.file import CoreMlFile
 from phoneproof.formats.coreml.package import write_package
 from phoneproof.formats.quiet import quiet, without_cycle_collection
+from phoneproof.pixels.baked import Scaling, scaling_of, why_no_image
 from phoneproof.runtimes.backends.coremltools_quiet import import_coremltools
 
 _TOOL: Final = "coremltools"
@@ -91,8 +91,6 @@ def _asked(request: ConvertRequest, hub: HubModule) -> _Asked:
             next_step='leave the layout out, or set input = "tensor"',
         )
     scaling = scaling_of(spec)
-    if not scaling.exact_enough:
-        return _Asked(image=False, why=f"float32 operators miss the table by {scaling.ulp:g} ulp")
     bake(hub.module, scaling)
     return _Asked(image=True, scaling=scaling)
 
