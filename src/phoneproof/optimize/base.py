@@ -139,6 +139,21 @@ OPTIMIZERS: Registry[Optimizer] = Registry(
             summary="hub -> hub of float16 arithmetic, for converters that take it as it stands",
             extra="torch",
         ),
+        "coreml-float16": Entry(
+            target="phoneproof.optimize.backends.coreml_float16:CoreMlFloat16",
+            summary="Core ML float32 -> float16 arithmetic with float32 islands",
+            extra="ios",
+        ),
+        "coreml-quantized": Entry(
+            target="phoneproof.optimize.backends.coreml_quantized:CoreMlQuantized",
+            summary="Core ML -> int8 and int4 weights, palettes, int8 activations",
+            extra="ios",
+        ),
+        "coreml-sparse": Entry(
+            target="phoneproof.optimize.backends.coreml_sparse:CoreMlSparse",
+            summary="Core ML, the smallest weights set to zero",
+            extra="ios",
+        ),
         "hub-split": Entry(
             target="phoneproof.optimize.backends.hub_split:HubSplit",
             summary="hub -> hub, the head in outputs with ranges of their own",

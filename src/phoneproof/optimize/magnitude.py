@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from phoneproof.core.binding import Precision
 from phoneproof.core.errors import InvalidInput, OptimizationFailed
 from phoneproof.core.recipe import Sparse
 from phoneproof.optimize.base import OptimizeRequest
@@ -21,11 +22,13 @@ from phoneproof.optimize.base import OptimizeRequest
 Weights = NDArray[np.float32]
 
 
-def sparse_share(request: OptimizeRequest) -> float:
+def sparse_share(request: OptimizeRequest, starts: tuple[Precision, ...] = ("float32",)) -> float:
     """The share that the request's recipe sets to zero.
 
+    starts: the precisions that the optimizer starts from.
+
     Raises:
-        InvalidInput: an artifact that is not float32, or is sparse already.
+        InvalidInput: an artifact of another precision, or sparse already.
         OptimizationFailed: another recipe, or a share that is not between 0 and 1.
     """
     if not isinstance(request.recipe, Sparse):
@@ -37,9 +40,9 @@ def sparse_share(request: OptimizeRequest) -> float:
             "the share of weights to set to zero lies between 0 and 1",
             found=f"{request.recipe.share:g}",
         )
-    if request.binding.precision != "float32":
+    if request.binding.precision not in starts:
         raise InvalidInput(
-            f"{request.artifact.name} is no float32 model: optimizers start from one",
+            f"{request.artifact.name} is no {starts[0]} model: optimizers start from one",
             found=f"precision {request.binding.precision}",
             next_step="give the float32 file that it was made from",
         )

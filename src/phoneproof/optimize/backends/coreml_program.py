@@ -108,8 +108,8 @@ class OpenProgram:
                 near = nearest(name, known)
                 raise OptimizationFailed(
                     f"the recipe names a layer that is not in {self.file.name}",
-                    found=repr(name) + (f"; there is {near!r}" if near else ""),
-                    next_step="take the names from this very file: they are its tensors",
+                    found=f"no layer computes tensor {name!r}",
+                    next_step=f"did you mean {near!r}?" if near else "name a layer by its output",
                 )
 
 
@@ -162,8 +162,10 @@ def open_program(path: Path) -> OpenProgram:
             if isinstance(value, BlobReference):
                 file.beside(value.file)
     import_coremltools()
+    from coremltools.converters.mil import Builder
     from coremltools.converters.mil.frontend.milproto import load
 
+    Builder.name_count.clear()  # new names count on from those of earlier programs otherwise
     weights = str(file.model.parent / _WEIGHTS)
     try:
         with quiet():
@@ -212,11 +214,18 @@ def clean(opened: OpenProgram) -> None:
 
 
 def write_program(
-    opened: OpenProgram, request: OptimizeRequest, options: Sequence[tuple[str, str]]
+    opened: OpenProgram,
+    request: OptimizeRequest,
+    options: Sequence[tuple[str, str]],
+    *,
+    label: Precision | None = None,
 ) -> WrittenModel:
     """Write the changed program with contract and binding in it, and say what it became.
 
     The description of inputs and outputs stays that of the package it was made from.
+
+    Args:
+        label: what nearly all weights need not show (the first layer of a sparse file stays).
 
     Raises:
         OptimizationFailed: the library broke, or the precision is what it was.
@@ -231,6 +240,7 @@ def write_program(
             found=f"its weights are still {precision}",
             next_step="leave this precision out of the precisions of this target",
         )
+    precision = label or precision
     binding = msgspec.structs.replace(request.binding, artifact=None, precision=precision)
     said = model.description.metadata.userDefined
     for key, value in embedding(Embedded(contract=request.contract, binding=binding)).items():
