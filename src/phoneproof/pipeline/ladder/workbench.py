@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from phoneproof.core.artifact import Artifact
 from phoneproof.core.binding import Precision
 from phoneproof.core.contract import Decode
 from phoneproof.core.dataset import ImageSet
@@ -37,6 +38,7 @@ from phoneproof.pipeline.rebind_step import RebindStep
 from phoneproof.pipeline.repair_step import RepairStep
 from phoneproof.pipeline.request import ArtifactRequest
 from phoneproof.pipeline.sensitivity_step import SensitivityStep, sensitivity_of
+from phoneproof.pipeline.step import Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,15 +186,7 @@ class Workbench:
             binding=artifact.binding,
             decode=decode,
         )
-        again = made_artifact(
-            self.chain.workshop.cache.result(step),
-            requested=self.wanted.precision,
-            parent=artifact.sha256,
-            step=step.name,
-            suffix=self.wanted.suffix,
-            folder=self._shelf,
-        )
-        return self._named_apart(again)
+        return self._candidate(step, artifact)
 
     def judge(self, made: MadeArtifact, images: ImageSet) -> JudgedArtifact:
         """A candidate on some images, held to what was asked for."""
@@ -261,6 +255,10 @@ class Workbench:
             binding=parent.binding,
             ranges=trunk.ranges if isinstance(recipe, Static) else None,
         )
+        return self._candidate(step, parent)
+
+    def _candidate(self, step: Step, parent: Artifact) -> MadeArtifact:
+        """What a step makes of `parent` as an answer to what is wanted."""
         made = made_artifact(
             self.chain.workshop.cache.result(step),
             requested=self.wanted.precision,
