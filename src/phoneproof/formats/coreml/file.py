@@ -103,7 +103,7 @@ def spec_file(path: Path) -> Path:
             f"{path.name} names no model in its {_MANIFEST}",
             found=f"rootModelIdentifier {contents.root!r} is not among its items",
         )
-    file = _inside(path, f"{_DATA}/{item.path}", path.name)
+    file = _inside(_inside(path, _DATA, path.name), item.path, path.name)
     if not file.is_file():
         raise InvalidInput(
             f"{path.name} comes without its specification",
