@@ -176,9 +176,9 @@ def _limits(kind: Precision, recorded: Limits, accelerator: Accelerator) -> Devi
     if kind == "float32" and accelerator.precision == "float16":
         return _float_limits(FLOAT16_LIMITS, "; by the limits of float16, which it computes in")
     if kind == "float32":
-        return _float_limits(_with_defaults(recorded, FLOAT32_LIMITS), "")
+        return _float_limits(_loosened(FLOAT32_LIMITS, recorded), "")
     if kind == "float16":
-        return _float_limits(_with_defaults(recorded, FLOAT16_LIMITS), "")
+        return _float_limits(_loosened(FLOAT16_LIMITS, recorded), "")
     if kind in _HALF:
         return _float_limits(FLOAT16_LIMITS, "; by the limits of float16, which it computes in")
     return DeviceLimits(
@@ -186,13 +186,24 @@ def _limits(kind: Precision, recorded: Limits, accelerator: Accelerator) -> Devi
     )
 
 
-def _with_defaults(recorded: Limits, defaults: Limits) -> Limits:
-    """A build may leave a figure unjudged on many images; a device has nothing else to show."""
-    return msgspec.structs.replace(
-        defaults,
-        max_abs=recorded.max_abs if recorded.max_abs is not None else defaults.max_abs,
-        snr_db=recorded.snr_db if recorded.snr_db is not None else defaults.snr_db,
-    )
+def _loosened(defaults: Limits, recorded: Limits) -> Limits:
+    """The precision's limits, or the bundle's own where those ask less.
+
+    What a build asked more of its file does not carry over: there the file is held against
+    float32; a device and the recorded values are two such files, with the noise of both.
+    """
+    looser = {
+        "max_abs": _largest(defaults.max_abs, recorded.max_abs),
+        "max_abs_relative": _largest(defaults.max_abs_relative, recorded.max_abs_relative),
+        "snr_db": defaults.snr_db,
+    }
+    if defaults.snr_db is not None and recorded.snr_db is not None:
+        looser["snr_db"] = min(defaults.snr_db, recorded.snr_db)
+    return msgspec.structs.replace(defaults, **looser)
+
+
+def _largest(default: float | None, own: float | None) -> float | None:
+    return default if default is None or own is None else max(default, own)
 
 
 def _float_limits(limits: Limits, words: str) -> DeviceLimits:

@@ -28,7 +28,9 @@ public struct Payload: Sendable {
   }
 
   /// Where the model lies.
-  public func model(_ artifact: KitArtifact) throws -> URL { try Self.inside(folder, artifact.path) }
+  public func model(_ artifact: KitArtifact) throws -> URL {
+    try Self.inside(folder, artifact.path)
+  }
 
   /// The golden vectors of one model, in the order of the kit.
   public func vectors(of artifact: KitArtifact) throws -> [Vector] {

@@ -6,23 +6,22 @@ public struct SHA256 {
     0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a,
     0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
   ]
-  private var waiting: [UInt8] = []
+  private var waiting = Data()
   private var count: UInt64 = 0
-  private var schedule = [UInt32](repeating: 0, count: 64)
 
   public init() {}
 
   /// Adds bytes.
   public mutating func update(_ data: Data) {
     count += UInt64(data.count)
-    waiting.append(contentsOf: data)
+    waiting.append(data)
     let whole = waiting.count / 64 * 64
-    waiting.withUnsafeBufferPointer { bytes in
-      for start in stride(from: 0, to: whole, by: 64) {
-        Self.compress(&state, &schedule, UnsafeBufferPointer(rebasing: bytes[start..<start + 64]))
-      }
+    guard whole > 0 else { return }
+    waiting.withUnsafeBytes { (bytes: UnsafeRawBufferPointer) in
+      guard let start = bytes.baseAddress else { return }
+      Self.compress(&state, start, blocks: whole / 64)
     }
-    waiting.removeFirst(whole)
+    waiting = Data(waiting.suffix(waiting.count - whole))
   }
 
   /// The digest of everything added, in lower-case hexadecimal digits.
@@ -45,34 +44,52 @@ public struct SHA256 {
     return hash.hexDigest()
   }
 
+  /// Pointers and one loop: models are large, and a debug build must get through them too.
   private static func compress(
-    _ state: inout [UInt32], _ w: inout [UInt32], _ block: UnsafeBufferPointer<UInt8>
+    _ state: inout [UInt32], _ start: UnsafeRawPointer, blocks: Int
   ) {
-    for i in 0..<16 {
-      w[i] =
-        UInt32(block[4 * i]) << 24 | UInt32(block[4 * i + 1]) << 16
-        | UInt32(block[4 * i + 2]) << 8 | UInt32(block[4 * i + 3])
+    let w = UnsafeMutablePointer<UInt32>.allocate(capacity: 64)
+    defer { w.deallocate() }
+    state.withUnsafeMutableBufferPointer { state in
+      constants.withUnsafeBufferPointer { k in
+        for block in 0..<blocks {
+          var i = 0
+          while i < 16 {
+            let word = start.loadUnaligned(fromByteOffset: block * 64 + i * 4, as: UInt32.self)
+            w[i] = word.byteSwapped
+            i += 1
+          }
+          while i < 64 {
+            let (a, b) = (w[i - 15], w[i - 2])
+            let s0 = (a &>> 7 | a &<< 25) ^ (a &>> 18 | a &<< 14) ^ (a &>> 3)
+            let s1 = (b &>> 17 | b &<< 15) ^ (b &>> 19 | b &<< 13) ^ (b &>> 10)
+            w[i] = w[i - 16] &+ s0 &+ w[i - 7] &+ s1
+            i += 1
+          }
+          var (a, b, c, d) = (state[0], state[1], state[2], state[3])
+          var (e, f, g, h) = (state[4], state[5], state[6], state[7])
+          i = 0
+          while i < 64 {
+            let s1 = (e &>> 6 | e &<< 26) ^ (e &>> 11 | e &<< 21) ^ (e &>> 25 | e &<< 7)
+            let t1 = h &+ s1 &+ ((e & f) ^ (~e & g)) &+ k[i] &+ w[i]
+            let s0 = (a &>> 2 | a &<< 30) ^ (a &>> 13 | a &<< 19) ^ (a &>> 22 | a &<< 10)
+            let t2 = s0 &+ ((a & b) ^ (a & c) ^ (b & c))
+            (h, g, f, e) = (g, f, e, d &+ t1)
+            (d, c, b, a) = (c, b, a, t1 &+ t2)
+            i += 1
+          }
+          state[0] &+= a
+          state[1] &+= b
+          state[2] &+= c
+          state[3] &+= d
+          state[4] &+= e
+          state[5] &+= f
+          state[6] &+= g
+          state[7] &+= h
+        }
+      }
     }
-    for i in 16..<64 {
-      let a = w[i - 15]
-      let b = w[i - 2]
-      let s0 = rotated(a, 7) ^ rotated(a, 18) ^ (a >> 3)
-      let s1 = rotated(b, 17) ^ rotated(b, 19) ^ (b >> 10)
-      w[i] = w[i - 16] &+ s0 &+ w[i - 7] &+ s1
-    }
-    var (a, b, c, d) = (state[0], state[1], state[2], state[3])
-    var (e, f, g, h) = (state[4], state[5], state[6], state[7])
-    for i in 0..<64 {
-      let s1 = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)
-      let t1 = h &+ s1 &+ ((e & f) ^ (~e & g)) &+ constants[i] &+ w[i]
-      let s0 = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)
-      let t2 = s0 &+ ((a & b) ^ (a & c) ^ (b & c))
-      (h, g, f, e, d, c, b, a) = (g, f, e, d &+ t1, c, b, a, t1 &+ t2)
-    }
-    for (i, value) in [a, b, c, d, e, f, g, h].enumerated() { state[i] &+= value }
   }
-
-  private static func rotated(_ x: UInt32, _ n: UInt32) -> UInt32 { x >> n | x << (32 - n) }
 
   /// The first 32 bits behind the point of the cube roots of the first 64 primes.
   private static let constants: [UInt32] = [

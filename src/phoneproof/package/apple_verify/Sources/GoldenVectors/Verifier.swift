@@ -76,13 +76,15 @@ public struct Verifier {
       throw VerifyError("\(artifact.path) is not \(artifact.id): its hash is \(found)")
     }
     let vectors = try payload.vectors(of: artifact)
+    let hashes = vectors.map { SHA256.hexDigest(of: $0.input.tensor.bytes) }
+    let hashed = Array(zip(vectors, hashes))
     var accelerators: [Accelerator] = []
     for (unit, missing) in engine.units {
       if let missing {
         accelerators.append(
           Accelerator(kind: unit.kind, name: unit.name, state: .unavailable, reason: missing))
       } else {
-        accelerators.append(await measured(url, vectors, engine, unit))
+        accelerators.append(await measured(url, hashed, engine, unit))
       }
       report("\(artifact.id) on \(unit.name): \(summary(of: accelerators[accelerators.count - 1]))")
     }
@@ -99,7 +101,7 @@ public struct Verifier {
   }
 
   private func measured(
-    _ url: URL, _ vectors: [Vector], _ engine: Engine, _ unit: ComputeUnit
+    _ url: URL, _ vectors: [(Vector, String)], _ engine: Engine, _ unit: ComputeUnit
   ) async -> Accelerator {
     do {
       let start = now()
@@ -108,13 +110,13 @@ public struct Verifier {
       one.loadMs = now() - start
       one.placed = await model.placements()
       var first: Double?
-      for vector in vectors {
+      for (vector, hash) in vectors {
         let start = now()
         let outputs = try await model.run(vector.input)
         if first == nil { first = now() - start }
-        one.vectors.append(try recorded(vector, outputs, isPicture: model.takesPictures))
+        one.vectors.append(try recorded(vector, outputs, fed: model.takesPictures ? nil : hash))
       }
-      if let vector = vectors.first, let first {
+      if let (vector, _) = vectors.first, let first {
         one.latency = try await latency(model, vector.input, first: first)
         one.sustained = try await sustained(model, vector.input)
       }
@@ -127,11 +129,11 @@ public struct Verifier {
   }
 
   private func recorded(
-    _ vector: Vector, _ outputs: [String: Tensor], isPicture: Bool
+    _ vector: Vector, _ outputs: [String: Tensor], fed hash: String?
   ) throws -> RecordedVector {
     RecordedVector(
       case: vector.id,
-      inputSha256: isPicture ? nil : SHA256.hexDigest(of: vector.input.tensor.bytes),
+      inputSha256: hash,
       outputs: try vector.outputs.map { expected in
         guard let output = outputs[expected.name] else {
           throw VerifyError("the model gives no output \(expected.name)")
