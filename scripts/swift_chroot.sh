@@ -49,6 +49,7 @@ if ! command -v debootstrap >/dev/null; then
 fi
 echo "making a Swift toolchain in $root (3 GB, one to three minutes)" >&2
 log=$root.log
+export DPKG_FORCE=unsafe-io # what is not whole in the end is thrown away
 if ! debootstrap --variant=minbase --include="$packages" trixie "$fresh" >"$log" 2>&1; then
   tail -20 "$log" >&2
   exit 1

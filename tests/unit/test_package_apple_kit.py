@@ -1,0 +1,143 @@
+"""What the Apple kit's payload holds: the very inputs and outputs of the golden vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from phoneproof.core.artifact import tree_sha256
+from phoneproof.core.contract import Contract, ImageInput
+from phoneproof.core.golden import GoldenIndex
+from phoneproof.core.json_format import parse
+from phoneproof.package import apple_kit
+from phoneproof.package.apple_kit import KIT, PAYLOAD, SOURCES, Kit, write_apple_kit
+from phoneproof.package.bundle import read_bundle
+from phoneproof.package.golden import make_golden
+from tests.assets import ROOT
+from tests.unit import report_samples as samples
+from tests.unit import test_package_golden as golden_tests
+from tests.unit.device_samples import Shipped, ship
+
+
+@pytest.fixture(scope="module", params=["classify", "detect"])
+def shipped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shipped:
+    return ship(tmp_path_factory.mktemp("kit") / "bundle", request.param)
+
+
+def kit_of(bundle: Path) -> Kit:
+    return parse((bundle / KIT / PAYLOAD / "kit.json").read_bytes(), Kit, what="kit")
+
+
+def test_sources_are_shipped_as_they_are(shipped: Shipped) -> None:
+    ours = {p.relative_to(SOURCES): p.read_bytes() for p in SOURCES.rglob("*") if p.is_file()}
+    kit = shipped.folder / KIT
+    files = {p.relative_to(kit): p.read_bytes() for p in kit.rglob("*") if p.is_file()}
+    theirs = {path: data for path, data in files.items() if "Payload" not in path.parts}
+    assert theirs == ours
+    assert {path.suffix for path in ours} == {".swift"}
+
+
+def test_a_bundle_with_a_kit_is_whole(shipped: Shipped) -> None:
+    listed = {file.path for file in read_bundle(shipped.folder).manifest.files}
+    assert f"{KIT}/Package.swift" in listed
+    assert f"{KIT}/{PAYLOAD}/golden/index.json" in listed
+
+
+def test_pixels_and_table_give_the_recorded_input(shipped: Shipped) -> None:
+    payload = shipped.folder / KIT / PAYLOAD
+    artifact = kit_of(shipped.folder).artifacts[0]
+    assert artifact.input.table is not None
+    data = (payload / artifact.input.table).read_bytes()
+    table = np.frombuffer(data, "<f4").reshape(3, 256)
+    recorded = {c.id: c.expected.artifacts[0].input.sha256 for c in shipped.golden.cases}
+    assert len(artifact.cases) == 8
+    for case in artifact.cases:
+        assert case.pixels is not None
+        pixels = np.frombuffer((payload / case.pixels).read_bytes(), np.uint8).reshape(-1, 3)
+        tensor = table[np.arange(3)[None], pixels]
+        assert hashlib.sha256(tensor.tobytes()).hexdigest() == recorded[case.id]
+
+
+def test_models_and_vectors_are_copies(shipped: Shipped) -> None:
+    payload = shipped.folder / KIT / PAYLOAD
+    artifact = kit_of(shipped.folder).artifacts[0]
+    assert tree_sha256(payload / artifact.path) == artifact.sha256
+    for path in (payload / "golden").rglob("*.*"):
+        if path.is_file():
+            inside = path.relative_to(payload)
+            assert path.read_bytes() == (shipped.folder / inside).read_bytes()
+    pictures = [p for p in payload.rglob("*") if p.suffix in (".png", ".jpg")]
+    assert pictures == []
+
+
+def test_float_pixels_are_whole_tensors(tmp_path: Path) -> None:
+    contract = _tensorflow(golden_tests.classify_contract())
+    binding = golden_tests.classify_binding(contract)
+    artifact = msgspec.structs.replace(
+        golden_tests.artifact_of(binding), id="coreml-float32", format="coreml", path="model"
+    )
+    (tmp_path / "model").write_bytes(b"weights")
+    opener = golden_tests.opener(golden_tests.classify)
+    golden = make_golden(tmp_path / "golden", contract, [(artifact, tmp_path)], opener)
+    write_apple_kit(tmp_path, contract, [artifact])
+    one = kit_of(tmp_path).artifacts[0]
+    assert one.input.table is None
+    recorded = {c.id: c.expected.artifacts[0].input.sha256 for c in golden.cases}
+    for case in one.cases:
+        assert case.tensor is not None
+        data = (tmp_path / KIT / PAYLOAD / case.tensor).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == recorded[case.id]
+
+
+def _tensorflow(contract: Contract) -> Contract:
+    fields = msgspec.to_builtins(contract.image)
+    size = fields["size"]
+    resize = {"op": "resize", "to": "stretch", "size": size}
+    resize["filter"] = "tensorflow.bilinear_half_pixel"
+    image = msgspec.convert(fields | {"geometry": [resize], "values": "float32"}, ImageInput)
+    return msgspec.structs.replace(contract, inputs=(image,))
+
+
+@pytest.mark.parametrize("leave_out", ["format", "vectors", "batch"])
+def test_what_no_kit_is_for(tmp_path: Path, leave_out: str) -> None:
+    made = golden_tests.make(tmp_path / "golden")
+    artifact = made.artifact
+    if leave_out != "format":
+        artifact = msgspec.structs.replace(artifact, format="coreml", id="coreml-float32")
+    if leave_out == "batch":
+        binding = golden_tests.classify_binding(made.contract, batch=2)
+        artifact = msgspec.structs.replace(artifact, binding=binding, id="tflite-float32")
+    write_apple_kit(tmp_path, made.contract, [artifact])
+    assert not (tmp_path / "ios").exists()
+
+
+def test_bundles_without_apple_files_have_no_kit(tmp_path: Path) -> None:
+    write_apple_kit(tmp_path, samples.detect_contract(), [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_pixels_than_recorded_are_a_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = golden_tests.make(tmp_path / "golden")
+    artifact = msgspec.structs.replace(made.artifact, path="golden/index.json", format="coreml")
+    monkeypatch.setattr(apple_kit, "tensor_sha256", lambda _: "0" * 64)
+    with pytest.raises(RuntimeError, match="landscape-png"):
+        write_apple_kit(tmp_path, made.contract, [artifact])
+
+
+def test_the_index_is_the_one_of_the_bundle(shipped: Shipped) -> None:
+    data = (shipped.folder / KIT / PAYLOAD / "golden" / "index.json").read_bytes()
+    assert parse(data, GoldenIndex, what="index") == shipped.golden
+
+
+def test_the_wheel_packs_the_sources() -> None:
+    """They lie in the package's own folder, which is packed whole."""
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert wheel["targets"]["wheel"] == {"packages": ["src/phoneproof"]}
+    assert SOURCES.is_relative_to(ROOT / "src" / "phoneproof")
