@@ -28,6 +28,7 @@ from phoneproof.formats.coreml.description import (
 from phoneproof.formats.coreml.file import CoreMlFile, read_coreml
 from phoneproof.formats.coreml.program import NamedType, TensorType
 from phoneproof.formats.coreml.program_read import program_of
+from phoneproof.runtimes.backends.coreml_network.session import open_network
 from phoneproof.runtimes.backends.mil_torch.float16 import KINDS, Float16Finding
 from phoneproof.runtimes.backends.mil_torch.module import MilModule
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
@@ -64,11 +65,7 @@ class CoreMlRuntime:
         file = read_coreml(path)
         if file.kind == "mlProgram":
             return MilSession(file)
-        raise Unsupported(
-            f"{path.name} is a Core ML model of a kind that is not interpreted",
-            found=file.kind,
-            next_step="open it on a Mac, where Core ML itself runs it",
-        )
+        return open_network(file)
 
 
 class MilSession:
