@@ -18,8 +18,6 @@ from phoneproof.core.binding import Binding
 from phoneproof.core.errors import InvalidInput, OptimizationFailed, first_line
 from phoneproof.core.json_format import canonical_bytes
 from phoneproof.core.recipe import Float16, Recipe
-from phoneproof.formats.metadata import Embedded, embedding
-from phoneproof.formats.model_file import write_bytes
 from phoneproof.formats.quiet import quiet
 from phoneproof.formats.tflite import (
     TfliteGraph,
@@ -28,7 +26,7 @@ from phoneproof.formats.tflite import (
     parse_tflite,
     read_tflite,
 )
-from phoneproof.formats.tflite_write import TfliteEdit, edit_tflite
+from phoneproof.optimize.backends.tflite_candidate import write_candidate
 from phoneproof.optimize.base import OptimizeRequest
 from phoneproof.optimize.float32_share import WeightedLayer, kept_float32
 
@@ -52,12 +50,7 @@ class TfliteFloat16:
         kept = float32_layers(source, share)
         data = _cast(request.artifact, kept)
         binding = _binding(request, data)
-        edit = TfliteEdit(
-            inputs=tuple(item.tensor for item in binding.inputs),
-            outputs=tuple(name for name, _ in source.signature_outputs),
-            metadata=embedding(Embedded(contract=request.contract, binding=binding)),
-        )
-        write_bytes(request.output, edit_tflite(data, edit, request.output.name))
+        write_candidate(request, source, binding, data)
         return WrittenModel(
             binding=binding,
             options=(

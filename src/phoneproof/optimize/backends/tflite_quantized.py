@@ -22,8 +22,6 @@ from phoneproof.core.errors import InvalidInput, OptimizationFailed, first_line
 from phoneproof.core.json_format import canonical_bytes
 from phoneproof.core.recipe import Dynamic, IoType, Recipe, Static, WeightOnly
 from phoneproof.core.tensors import TensorSpec
-from phoneproof.formats.metadata import Embedded, embedding
-from phoneproof.formats.model_file import write_bytes
 from phoneproof.formats.quiet import quiet
 from phoneproof.formats.tflite import (
     TfliteGraph,
@@ -34,7 +32,7 @@ from phoneproof.formats.tflite import (
 )
 from phoneproof.formats.tflite_layers import layer_name
 from phoneproof.formats.tflite_values import is_quantised
-from phoneproof.formats.tflite_write import TfliteEdit, edit_tflite
+from phoneproof.optimize.backends.tflite_candidate import write_candidate
 from phoneproof.optimize.backends.tflite_plan import (
     Arithmetic,
     Plan,
@@ -69,12 +67,7 @@ class TfliteQuantized:
         numbers = _statistics(request, source, plan)
         data = _quantized(request.artifact, _rules(source, plan, recipe), numbers)
         binding = _binding(request, source, data)
-        edit = TfliteEdit(
-            inputs=tuple(item.tensor for item in binding.inputs),
-            outputs=tuple(name for name, _ in source.signature_outputs),
-            metadata=embedding(Embedded(contract=request.contract, binding=binding)),
-        )
-        write_bytes(request.output, edit_tflite(data, edit, request.output.name))
+        write_candidate(request, source, binding, data)
         return WrittenModel(
             binding=binding,
             options=_options(recipe, plan),
