@@ -81,7 +81,7 @@ def specification(offset: int = 64, file: str = "@model_path/weights/weight.bin"
 
 
 def add_operation(
-    block: Message, kind: str, output: str, shape: tuple[int, ...], **inputs: str
+    block: Message, kind: str, output: str, shape: tuple[int, ...], /, **inputs: str
 ) -> Message:
     operation = block.operations.add(type=kind)
     for key, name in inputs.items():
