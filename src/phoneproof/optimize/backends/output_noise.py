@@ -54,7 +54,7 @@ class OutputPart:
         return torch.sigmoid(raw) if self.item.activation == "sigmoid" else raw
 
     def _sliced(self, whole: Tensor) -> Tensor:
-        axis = next((i for i, one in enumerate(self.item.axes) if one in _SLICED), None)
+        axis = next((i + 1 for i, one in enumerate(self.item.axes) if one in _SLICED), None)
         if self.item.slice is None or axis is None:
             return whole
         begin, end = self.item.slice

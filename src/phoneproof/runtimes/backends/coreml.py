@@ -79,11 +79,8 @@ class MilSession:
 
     def __init__(self, file: CoreMlFile, *, count_float16: bool = False) -> None:
         description = description_of(file)
-        blobs = _Blobs(file)
         self._count = count_float16
-        self._module = MilModule(
-            program_of(file), blobs.open, file.name, _shapes(description.inputs)
-        )
+        self._module = open_module(file)
         self._inputs = _specs(file.name, description.inputs, self._module.inputs)
         self._outputs = _specs(file.name, description.outputs, self._module.outputs)
         self._images = {item.name for item in description.inputs if isinstance(item, ImageFeature)}
@@ -139,6 +136,16 @@ class MilSession:
             spec.name: np.array(results[spec.name].numpy(), dtype=spec.dtype)
             for spec in self._outputs
         }
+
+
+def open_module(file: CoreMlFile) -> MilModule:
+    """A Core ML program for the shapes that its description gives.
+
+    Raises:
+        InvalidInput, Unsupported: as `CoreMlRuntime.open`.
+    """
+    shapes = _shapes(description_of(file).inputs)
+    return MilModule(program_of(file), _Blobs(file).open, file.name, shapes)
 
 
 def open_counting(path: Path) -> MilSession:

@@ -59,8 +59,8 @@ Watch = Callable[[str, Tensor], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Step:
-    """done: values that nothing reads after this operation."""
+class Step:
+    """One operation. done: values that nothing reads after this operation."""
 
     place: Place
     run: Operator
@@ -127,8 +127,34 @@ class MilModule:
         """What float16 outputs lost in all counted runs, in the program's order."""
         return tuple(self._found.values())
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The operations that are left to run, in the program's order."""
+        return self._steps
+
+    def results(
+        self, step: Step, values: Mapping[str, Tensor], *, round_off: bool = True
+    ) -> dict[str, Tensor]:
+        """What one operation makes of `values`, alone; torch can differentiate it.
+
+        Args:
+            values: what it reads, by name. round_off: whether float16 results are rounded.
+
+        Raises:
+            InvalidInput: the operation does not fit its inputs.
+        """
+        place = step.place
+        with _plain_faults(place.where):
+            made = _sequence(step.run(Call(place, values)))
+            return {
+                out.name: self._made(one, _tensor_type(out), place)
+                if round_off
+                else kept(one, _tensor_type(out))
+                for out, one in zip(place.outputs, made, strict=True)
+            }
+
     def _advance(
-        self, step: _Step, values: dict[str, Tensor], watch: Watch | None, count: bool
+        self, step: Step, values: dict[str, Tensor], watch: Watch | None, count: bool
     ) -> None:
         place = step.place
         results = _sequence(step.run(Call(place, values)))
@@ -177,7 +203,7 @@ class MilModule:
             starts[item.name] = torch.empty(type_.shape, dtype=KINDS[type_.dtype], device=_META)
         return starts
 
-    def _planned(self, operations: Sequence[Operation], values: dict[str, Tensor]) -> list[_Step]:
+    def _planned(self, operations: Sequence[Operation], values: dict[str, Tensor]) -> list[Step]:
         steps = []
         for operation in operations:
             if operation.type == "const":
@@ -194,7 +220,7 @@ class MilModule:
             with torch.inference_mode(), _plain_faults(place.where):
                 if not self._folded(run, place, values):
                     self._shaped(run, place, values)
-                    steps.append(_Step(place=place, run=run, done=()))
+                    steps.append(Step(place=place, run=run, done=()))
         return steps
 
     def _place(self, operation: Operation, values: Mapping[str, Tensor]) -> Place:
@@ -270,7 +296,8 @@ class MilModule:
         self._check(results, place)
         for output, result in zip(place.outputs, results, strict=True):
             made = self._made(result, _tensor_type(output), place)
-            self._constants[output.name] = Constant(made.contiguous())
+            with torch.inference_mode(False):  # a copy that may be read while gradients are kept
+                self._constants[output.name] = Constant(made.clone().contiguous())
         return True
 
     def _shaped(self, run: Operator, place: Place, values: dict[str, Tensor]) -> None:
@@ -308,10 +335,10 @@ class MilModule:
         return given
 
 
-def _with_lifetimes(steps: Sequence[_Step], outputs: set[str]) -> tuple[_Step, ...]:
+def _with_lifetimes(steps: Sequence[Step], outputs: set[str]) -> tuple[Step, ...]:
     """Each step with the values that it, or nothing after it, is the last to read."""
     needed = set(outputs)
-    found: list[_Step] = []
+    found: list[Step] = []
     for step in reversed(steps):
         read = {
             i.name for items in step.place.inputs.values() for i in items if isinstance(i, Named)
@@ -319,7 +346,7 @@ def _with_lifetimes(steps: Sequence[_Step], outputs: set[str]) -> tuple[_Step, .
         made = {output.name for output in step.place.outputs}
         done = tuple(sorted((read | made) - needed))
         needed |= read
-        found.append(_Step(place=step.place, run=step.run, done=done))
+        found.append(Step(place=step.place, run=step.run, done=done))
     return tuple(reversed(found))
 
 
