@@ -4,7 +4,7 @@ where rounding costs the most."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,11 +24,15 @@ denormal numbers, below 6e-5, which some hardware takes for zero."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Computation:
-    """An operation of a program: its name, the values it reads and those it makes (by name)."""
+    """An operation of a program: its name, the values it reads and those it makes (by name).
+
+    moves: what it makes are numbers that it reads (a reshape, a ReLU).
+    """
 
     name: str
     reads: tuple[str, ...]
     makes: tuple[str, ...]
+    moves: bool = False
 
 
 def overflowing(
@@ -43,6 +47,24 @@ def overflowing(
     """
     beyond = {name for name, size in largest.items() if not size <= LARGEST}
     return tuple(one.name for one in computations if not beyond.isdisjoint(one.reads + one.makes))
+
+
+def with_readers(computations: Iterable[Computation], layers: Collection[str]) -> tuple[str, ...]:
+    """The operations that keep what some layers make in float32, in the program's order.
+
+    A value is rounded where a float16 operation makes or reads it: so those that read it stay
+    float32 too. One of them that only moves numbers would round the same ones behind it; then its
+    readers stay as well.
+    """
+    wide: set[str] = set()
+    found = []
+    for one in computations:
+        chosen, reads = one.name in layers, not wide.isdisjoint(one.reads)
+        if chosen or (reads and one.moves):
+            wide.update(one.makes)
+        if chosen or reads:
+            found.append(one.name)
+    return tuple(found)
 
 
 def lost_in_float16(weights: Weights) -> bool:

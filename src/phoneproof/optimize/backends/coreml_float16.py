@@ -23,13 +23,13 @@ from phoneproof.optimize.backends.coreml_program import (
     write_program,
 )
 from phoneproof.optimize.base import OptimizeRequest
-from phoneproof.optimize.islands import lost_in_float16, overflowing
+from phoneproof.optimize.islands import lost_in_float16, overflowing, with_readers
 from phoneproof.optimize.read_bounds import read_bounds
 
 
 class CoreMlFloat16:
-    """Half the size. Islands: the recipe's layers, those whose weights float16 cannot hold, and,
-    with ranges, those that make or read values beyond 65504."""
+    """Half the size. Islands: the recipe's layers with those that read what they make, layers whose
+    weights float16 cannot hold, and, with ranges, those that make or read values beyond 65504."""
 
     def propose(self, request: OptimizeRequest) -> WrittenModel:
         """Write the candidate.
@@ -52,7 +52,8 @@ class CoreMlFloat16:
             )
         opened.require_layers(request.recipe.float_layers)
         found = _islands(opened, request)
-        kept = frozenset(found).union(request.recipe.float_layers)
+        computations = map(computation, opened.layers)
+        kept = frozenset(found).union(with_readers(computations, request.recipe.float_layers))
         cast(opened, kept)
         return write_program(
             opened,

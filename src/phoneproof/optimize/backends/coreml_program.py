@@ -37,6 +37,7 @@ from phoneproof.formats.quiet import quiet
 from phoneproof.optimize.base import OptimizeRequest
 from phoneproof.optimize.islands import Computation
 from phoneproof.runtimes.backends.coremltools_quiet import import_coremltools
+from phoneproof.runtimes.backends.mil_torch.float16 import MOVES
 
 MilOp = Any
 MilProgram = Any
@@ -131,6 +132,7 @@ def computation(op: MilOp) -> Computation:
         name=layer_name(op),
         reads=tuple(str(one.name) for one in reads),
         makes=tuple(str(one.name) for one in op.outputs),
+        moves=op.op_type in MOVES,
     )
 
 
