@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from phoneproof.core.artifact import tree_sha256
-from phoneproof.core.errors import InvalidInput, OptimizationFailed, StorageError
+from phoneproof.core.errors import InvalidInput, OptimizationFailed, StorageError, nearest
 from phoneproof.core.json_format import parse
 from phoneproof.core.recipe import RangeMethod, Ranges
 
@@ -55,3 +55,19 @@ def read_bounds(path: Path | None, artifact: Path, method: RangeMethod) -> Bound
                 next_step="look for NaN or infinite activations in that layer",
             )
     return {one.tensor: (one.low, one.high) for one in found}
+
+
+def bound_of(tensor: str, bounds: Bounds) -> tuple[float, float]:
+    """(low, high) of one tensor.
+
+    Raises:
+        OptimizationFailed: it has no range; it is named, with a near name.
+    """
+    if tensor not in bounds:
+        near = nearest(tensor, bounds)
+        raise OptimizationFailed(
+            f"there is no range for tensor {tensor!r}",
+            found=f"{len(bounds)} ranges" + (f", among them {near!r}" if near else ""),
+            next_step="calibrate this very file again",
+        )
+    return bounds[tensor]

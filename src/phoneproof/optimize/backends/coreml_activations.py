@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from phoneproof.core.errors import OptimizationFailed, nearest
 from phoneproof.optimize.backends.coreml_program import (
     MilOp,
     OpenProgram,
@@ -21,7 +20,7 @@ from phoneproof.optimize.backends.coreml_program import (
     is_constant,
     layer_name,
 )
-from phoneproof.optimize.read_bounds import Bounds
+from phoneproof.optimize.read_bounds import Bounds, bound_of
 from phoneproof.optimize.weight_codes import SMALLEST_SCALE
 
 _STEPS: Final = 255
@@ -77,25 +76,14 @@ def quantize_activations(
             variable = op.inputs[name]
             variables[variable.name] = variable
             readers.setdefault(variable.name, []).append(op)
-    _require_ranges(variables, bounds)
+    ranges = {name: bound_of(name, bounds) for name in variables}
     with changing(opened) as builder:
         for name, variable in variables.items():
-            rounded = _rounded(variable, readers[name][0], bounds[name], builder)
+            rounded = _rounded(variable, readers[name][0], ranges[name], builder)
             for op in readers[name]:
                 given = {at: rounded for at in READS[op.op_type] if op.inputs[at] is variable}
                 op.set_inputs(**given)
     return tuple(layer_name(op) for op in chosen)
-
-
-def _require_ranges(names: Collection[str], bounds: Bounds) -> None:
-    for name in names:
-        if name not in bounds:
-            near = nearest(name, bounds)
-            raise OptimizationFailed(
-                f"there is no range for tensor {name!r}",
-                found=f"{len(bounds)} ranges" + (f", among them {near!r}" if near else ""),
-                next_step="calibrate this very file again",
-            )
 
 
 def _rounded(variable: Any, before: MilOp, bound: tuple[float, float], builder: Any) -> Any:

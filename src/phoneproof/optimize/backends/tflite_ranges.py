@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
-from phoneproof.core.errors import OptimizationFailed, nearest
 from phoneproof.formats.tflite import WEIGHTS_AT, TfliteGraph, TfliteOp
 from phoneproof.formats.tflite_values import constant_values
 from phoneproof.optimize.backends.tflite_plan import Plan, float_activations, has_weights
 from phoneproof.optimize.input_bounds import input_bounds
-from phoneproof.optimize.read_bounds import Bounds
+from phoneproof.optimize.read_bounds import Bounds, bound_of
 
 Statistics = dict[str, dict[str, NDArray[np.float64]]]
 """Tensor -> min and max, as ai-edge-quantizer takes them: 0-d for activations."""
@@ -50,21 +49,10 @@ def statistics(
     indices = [i for position, _ in plan.ops for i in float_activations(graph, graph.ops[position])]
     indices += [index for index in border if graph.tensors[index].dtype == "float32"]
     for name in dict.fromkeys(graph.tensors[index].name for index in indices):
-        low, high = _bound(name, bounds)
+        low, high = bound_of(name, bounds)
         found[name] = {"min": np.array(low), "max": np.array(high)}
     found.update(_weight_statistics(graph, plan, bounds))
     return found
-
-
-def _bound(name: str, bounds: Bounds) -> tuple[float, float]:
-    if name not in bounds:
-        near = nearest(name, bounds)
-        raise OptimizationFailed(
-            f"there is no range for tensor {name!r}",
-            found=f"{len(bounds)} ranges" + (f", among them {near!r}" if near else ""),
-            next_step="calibrate this very file again",
-        )
-    return bounds[name]
 
 
 def _weight_statistics(graph: TfliteGraph, plan: Plan, bounds: Bounds) -> Statistics:
@@ -104,7 +92,7 @@ def _needed_by_bias(
     axis = _CHANNEL_AXIS.get(op.name, 0)
     others = tuple(side for side in range(weights.ndim) if side != axis)
     own = np.abs(weights).max(axis=others, keepdims=True).astype(np.float64)
-    low, high = _bound(graph.tensors[op.inputs[at]].name, bounds)
+    low, high = bound_of(graph.tensors[op.inputs[at]].name, bounds)
     span = max(abs(low), abs(high)) if steps > 255 else max(high, 0.0) - min(low, 0.0)
     bias = np.abs(constant_values(bias_tensor).astype(np.float64)).reshape(-1)
     if bias.size != own.size:
