@@ -14,6 +14,7 @@ from phoneproof.core.dataset import ImageItem, ImageSet
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Float16
 from phoneproof.core.report import Attempt, Divergence
+from phoneproof.pipeline.apple_float16 import core_ai, with_islands
 from phoneproof.pipeline.artifact_steps import (
     PURE,
     ConvertStep,
@@ -184,13 +185,17 @@ class ArtifactChain:
 
     def _first_accepted(self, wanted: ArtifactRequest, parent: MadeArtifact) -> JudgedArtifact:
         """The candidate with the least float32 that is accepted; else the first, refused."""
+        if wanted.format == "coreml":
+            return with_islands(self, wanted, parent)
+        if wanted.format == "coreai":
+            return self.judge(core_ai(self, wanted))
         refused: list[JudgedArtifact] = []
         for share in FLOAT32_SHARES:
             judged = self.judge(self._optimize(wanted, parent, share))
             if judged.accepted:
-                return replace(judged, attempts=tuple(map(_attempt, refused)))
+                return replace(judged, attempts=tuple(map(attempt, refused)))
             refused.append(judged)
-        return replace(refused[0], attempts=tuple(map(_attempt, refused[1:])))
+        return replace(refused[0], attempts=tuple(map(attempt, refused[1:])))
 
     def _optimize(
         self, wanted: ArtifactRequest, parent: MadeArtifact, float32_share: float
@@ -290,7 +295,8 @@ class ArtifactChain:
         return divergence(self.workshop.cache.result(step).folder)
 
 
-def _attempt(judged: JudgedArtifact) -> Attempt:
+def attempt(judged: JudgedArtifact) -> Attempt:
+    """What a report says of a candidate that was measured on the way."""
     return Attempt(
         what=judged.made.artifact.lineage.step,
         bytes=judged.made.artifact.bytes,

@@ -47,7 +47,7 @@ AVAILABLE_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
     "onnx": _PRECISIONS,
     "saved_model": ("float32",),
     "coreml": ("float32", "float16"),
-    "coreai": ("float32",),
+    "coreai": ("float32", "float16"),
 }
 DEFAULT_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
     "tflite": ("float32", "float16"),
