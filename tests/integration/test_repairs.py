@@ -185,6 +185,18 @@ def test_distilled_weights_lie_on_the_quantizers_own_grid(tmp_path: Path) -> Non
         assert np.abs(steps - np.rint(steps)).max() < 1e-3
 
 
+def test_a_channel_whose_weights_are_all_but_zero_is_learned_around(tmp_path: Path) -> None:
+    """Its bias needs more than 32 bits of its own step: the quantizer widens the weights' range."""
+    ordinary = files.weights()
+    pointwise, bias = ordinary.pointwise.copy(), ordinary.biases[2].copy()
+    pointwise[1], bias[1] = 1e-9, 1.0
+    biases = (*ordinary.biases[:2], bias, *ordinary.biases[3:])
+    faint = replace(ordinary, pointwise=pointwise, biases=biases)
+    request = files.request(tmp_path, files.network(faint))
+    graph = read_tflite(_repair("tflite-distill", request))
+    assert np.isfinite(constant_values(graph.tensors[graph.ops[2].inputs[1]])).all()
+
+
 def test_distillation_twice_gives_the_same_file(tmp_path: Path) -> None:
     request = files.request(tmp_path, files.network(files.weights()))
     first = file_sha256(_repair("tflite-distill", request))

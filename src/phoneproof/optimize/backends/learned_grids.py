@@ -219,7 +219,9 @@ class LearnedGrids(torch.nn.Module, Hook):
         if self._kinds[position] != "int8":
             return
         for index in op.inputs:
-            name = self._name(index) if index >= 0 else ""
+            if index < 0 or self._graph.tensors[index].data.size:
+                continue  # weights have limits of their own, by channel
+            name = self._name(index)
             if name in numbers and name not in self._start.makes and name not in self._ranges:
                 self._open(name, _asked(numbers, name), learned=name not in known)
         followed = self._followed(op)
