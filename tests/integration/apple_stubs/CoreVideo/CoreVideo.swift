@@ -1,4 +1,4 @@
-// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// swift-format-ignore-file
 // The part of CoreVideo that the kit uses, for type checking and replaying on Linux.
 import Foundation
 
