@@ -46,6 +46,10 @@ LEARNING_SHARE: Final = 0.4
 """Of the whole budget, how much learning takes; not begun where less is left. A share of what is
 left would differ from build to build, and nothing learned would ever be found in the cache."""
 
+WITHIN_REACH: Final = 4.0
+"""How many times its limits a file may lose for learning to be tried: a detector that lost 19 times
+its limit lost as much after 40 % of the budget."""
+
 EVENING_SHARE: Final = 0.1
 """The same for equalisation and for bias correction, which take a minute of large models."""
 
@@ -208,13 +212,14 @@ def _layerwise(climbing: Climb) -> Iterator[None]:
         return
     yield from _widen(climbing, best.trunk, recipe, NARROW_MACS)
     for rung, repairer, share in _REPAIRS:
-        changed = _repaired(climbing, best.trunk, recipe, rung, repairer, share)
+        start, rounded = climbing.best_static()
+        changed = _repaired(climbing, start, rounded, rung, repairer, share)
         if changed is not None:
-            method: RangeMethod = "learned" if rung == "learned" else recipe.ranges
-            better = msgspec.structs.replace(recipe, ranges=method)
+            method: RangeMethod = "learned" if rung == "learned" else rounded.ranges
+            better = msgspec.structs.replace(rounded, ranges=method)
             climbing.attempt(rung, changed, (f"{method} ranges", better))
             yield
-    best, recipe = climbing.best_static()
+    # Repairs answer the rounding of all layers: without the rounding of some they do harm.
     yield from _widen(climbing, best.trunk, recipe, WIDE_MACS)
 
 
@@ -240,10 +245,14 @@ def _split(climbing: Climb, trunk: Trunk) -> Trunk | None:
 
 
 def _repaired(
-    climbing: Climb, trunk: Trunk, recipe: Static, rung: Rung, repairer: str, share: float
+    climbing: Climb, start: Tried, recipe: Static, rung: Rung, repairer: str, share: float
 ) -> Trunk | None:
-    """The trunk after a repair, where there is time for it and something that it could change."""
-    bench = climbing.bench
+    """The trunk of `start` after a repair, where there is time for it and something to change."""
+    bench, trunk = climbing.bench, start.trunk
+    if rung == "learned" and start.excess > WITHIN_REACH:
+        far = f"the best file so far loses {start.excess:.1f} times what it may"
+        climbing.skip(trunk, (rung,), f"{far}, learning is for {WITHIN_REACH:g} times at most")
+        return None
     if rung == "learned" and bench.splits.calibration_judges:
         climbing.skip(trunk, (rung,), "the same images would teach and judge")
         return None
