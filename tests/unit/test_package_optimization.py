@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from phoneproof.core.check import DatasetRef, Split
-from phoneproof.core.optimization import LayerDamage, ParetoPoint
+from phoneproof.core.optimization import LayerDamage, ParetoPoint, ReadBack
 from phoneproof.core.report import ArtifactReport, Attempt, DatasetReport, Report, SplitReport
 from phoneproof.package import optimization_words as words
 from phoneproof.package.junit import junit_xml
@@ -201,6 +201,13 @@ def test_damage_is_drawn_relative_to_the_worst_layer_and_by_output() -> None:
     assert float(scores["width"]) == pytest.approx(25.0, abs=0.1)
     plain = LayerDamage(layer="a", op="b", macs=0.0, damage=0.0)
     assert float(rectangles(damage_bar(plain, 0.0, []))[0]["width"]) == 0.0
+
+
+@pytest.mark.parametrize(("zeros", "said"), [(None, False), (0.01, False), (0.42, True)])
+def test_zeros_are_said_where_somebody_made_them(zeros: float | None, said: bool) -> None:
+    line = words.read_back_words(ReadBack(macs=5, shares=(), zeros=zeros))
+    assert ("42" in line) is said
+    assert ("float weights are zero" in line) is said
 
 
 def test_shares_are_drawn_and_said() -> None:

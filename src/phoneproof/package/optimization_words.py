@@ -34,6 +34,8 @@ DELEGATE_NAMES: Final = {
 }
 TARGET_NAMES: Final = {"android": "Android", "ios": "iOS", "server": "a server"}
 HOST_NOTE: Final = "of the machine that built this, one thread: not a phone's"
+_MANY_ZEROS: Final = 0.05
+"""Fewer are those that any training leaves, and nobody's intention."""
 _AT_LEAST: Final = ("top1_agreement", "box_agreement", "snr_db")
 """Checks whose value must reach the limit; every other one's must not exceed it."""
 
@@ -324,6 +326,8 @@ def read_back_words(read: ReadBack) -> str:
     text = f"{_giga(read.macs)} of one inference"
     if read.gzip_bytes is not None:
         text += f"; {size(read.gzip_bytes)} when compressed for download (gzip)"
+    if read.zeros is not None and read.zeros >= _MANY_ZEROS:
+        text += f"; {percent(read.zeros)} of its float weights are zero"
     fused = [f"{count} {what}" for what, count in read.fused]
     if fused:
         text += f"; fused: {joined(fused)}"
