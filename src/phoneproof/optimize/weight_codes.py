@@ -109,15 +109,20 @@ def palette(weights: Weights, bits: int) -> PaletteCodes:
 
 
 def _lloyd(values: NDArray[np.float64], counts: NDArray[np.int64], size: int) -> NDArray[Any]:
-    numbers = np.concatenate([[0.0], np.cumsum(counts)])
-    sums = np.concatenate([[0.0], np.cumsum(values * counts)])
+    powers = np.stack([np.ones_like(values), values, values**2]) * counts
+    sums = np.concatenate([np.zeros((3, 1)), np.cumsum(powers, axis=1)], axis=1)
     centres = _companded(values, counts, size)
     for _ in range(_ROUNDS):
         ends = np.searchsorted(values, (centres[1:] + centres[:-1]) / 2)
         edges = np.concatenate([[0], ends, [values.size]])
-        weight = np.diff(numbers[edges])
-        means = np.diff(sums[edges]) / np.where(weight > 0, weight, 1)
-        moved = np.where(weight > 0, means, centres)
+        number, total, squares = np.diff(sums[:, edges], axis=1)
+        some = np.where(number > 0, number, 1)
+        moved = total / some
+        # A value that nothing is near to halves one of the cells with the largest errors.
+        spread = np.maximum(squares - total**2 / some, 0)
+        free = np.flatnonzero(number == 0)
+        worst = np.argsort(-spread, kind="stable")[: free.size]
+        moved[free] = moved[worst] + np.sqrt(spread[worst] / some[worst])
         if np.array_equal(moved, centres):
             break
         centres = np.sort(moved)

@@ -113,8 +113,10 @@ def _errors(candidate: MilModule, values: Mapping[str, Tensor]) -> dict[str, dic
                 if name not in known:
                     own[name] = value
                 elif value.is_floating_point() and not torch.equal(value, known[name]):
-                    # An infinity is off by at least what float16 can hold.
-                    error = (value - known[name]).nan_to_num(LARGEST, LARGEST, -LARGEST)
+                    error = value - known[name]
+                    if not torch.isfinite(error).all():  # an overflow loses the whole number
+                        lost = known[name].abs().clamp(min=LARGEST)
+                        error = torch.where(torch.isfinite(error), error, lost)
                     found.setdefault(step.place.outputs[0].name, {})[name] = error
     return found
 

@@ -1,0 +1,101 @@
+"""Which operations of a float16 program stay float32."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from phoneproof.core.optimization import LayerDamage
+from phoneproof.optimize.islands import (
+    LARGEST,
+    Computation,
+    lost_in_float16,
+    noisiest,
+    overflowing,
+    with_readers,
+)
+
+
+def chain(*moves: str) -> tuple[Computation, ...]:
+    """image -> a -> b -> c -> d, each reading the one before; `moves` only move numbers."""
+    names = ("image", "a", "b", "c", "d")
+    return tuple(
+        Computation(name=name, reads=(before,), makes=(name,), moves=name in moves)
+        for before, name in pairwise(names)
+    )
+
+
+@pytest.mark.parametrize(
+    ("largest", "found"),
+    [
+        ({}, ()),
+        ({"a": 65504.0, "b": 1.0}, ()),
+        ({"a": 65505.0}, ("a", "b")),
+        ({"b": 1e6}, ("b", "c")),
+        ({"image": 7e4}, ("a",)),
+        ({"d": math.inf}, ("d",)),
+        ({"c": math.nan}, ("c", "d")),
+    ],
+)
+def test_makers_and_readers_of_what_overflows(
+    largest: dict[str, float], found: tuple[str, ...]
+) -> None:
+    assert overflowing(chain(), largest) == found
+
+
+@pytest.mark.parametrize(
+    ("moves", "layers", "found"),
+    [
+        ((), (), ()),
+        ((), ("a",), ("a", "b")),
+        (("b",), ("a",), ("a", "b", "c")),
+        (("b", "c"), ("a",), ("a", "b", "c", "d")),
+        (("c",), ("a",), ("a", "b")),
+        ((), ("d",), ("d",)),
+        ((), ("a", "c"), ("a", "b", "c", "d")),
+    ],
+)
+def test_what_reads_a_wide_value_is_wide(
+    moves: tuple[str, ...], layers: tuple[str, ...], found: tuple[str, ...]
+) -> None:
+    """A ReLU in float32 that hands on to float16 rounds what its maker had kept."""
+    assert with_readers(chain(*moves), layers) == found
+
+
+@pytest.mark.parametrize(
+    ("scale", "lost"),
+    [(1.0, False), (1e-3, False), (1e-7, True), (1e-9, True), (1e4, False), (1e7, True)],
+)
+def test_weights_that_float16_cannot_hold(scale: float, lost: bool) -> None:
+    weights = np.random.default_rng(1).standard_normal(1000).astype(np.float32) * np.float32(scale)
+    assert lost_in_float16(weights) is lost
+
+
+def test_no_weights_and_zeros_are_not_lost() -> None:
+    assert not lost_in_float16(np.zeros(4, np.float32))
+    assert not lost_in_float16(np.zeros(0, np.float32))
+    assert not lost_in_float16(np.ones(4, np.float16))
+    assert lost_in_float16(np.array([LARGEST * 1.01], np.float32))
+
+
+def damage(*values: float) -> tuple[LayerDamage, ...]:
+    return tuple(
+        LayerDamage(layer=f"l{index}", op="conv", macs=0.0, damage=value)
+        for index, value in enumerate(values)
+    )
+
+
+def test_as_few_layers_as_bring_the_noise_down() -> None:
+    layers = damage(1e-7, 1e-5, 1e-6)  # 1.11e-5 together: 49.5 dB
+    assert noisiest(layers, 49.0) == ()
+    assert noisiest(layers, 55.0) == ("l1",)  # 1.1e-6 is left: 59.6 dB
+    assert noisiest(layers, 60.0) == ("l1", "l2")  # 1e-7 is left: 70 dB
+    assert noisiest(layers, 71.0) == ("l1", "l2", "l0")
+    assert noisiest(layers, 55.0, spared=1) == ("l1", "l2")
+
+
+def test_no_layers_no_islands() -> None:
+    assert noisiest((), 300.0) == ()
