@@ -1,4 +1,4 @@
-"""A project whose one artifact is int8: its configuration, its build, its report."""
+"""Projects whose one artifact is int8: their configuration, their build, their report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from pathlib import Path
 from phoneproof.core.json_format import parse
 from phoneproof.core.report import ArtifactReport, Report
 from tests.integration.command_line import Ran, phoneproof
+from tests.integration.square_detector import LABELS, SIDE, save_detector, write_squares
+
+CIFAR = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,3 +92,42 @@ contract_search = "off"
         path = self.bundle.with_name(self.bundle.name + suffix) / "report.json"
         (artifact,) = parse(path.read_bytes(), Report, what="report").artifacts
         return artifact
+
+
+def square_project(folder: Path, *, joined: bool, confidence: float) -> Project:
+    """Boxes and scores of squares, in one tensor or two; 30 calibration images in ``cal``."""
+    save_detector(folder / "model.onnx", joined=joined)
+    write_squares(folder / "cal", 30, seed=1)
+    return Project(
+        folder=folder,
+        source="model.onnx",
+        task="detect",
+        labels=LABELS,
+        side=SIDE,
+        scale=1 / 255,
+        evaluation=write_squares(folder / "val", 60),
+        head=_squares_head(joined=joined, confidence=confidence),
+    )
+
+
+def _squares_head(*, joined: bool, confidence: float) -> str:
+    boxes, scores = ("joined", "joined") if joined else ("boxes", "scores")
+    parts = ("slice = [0, 4]", "slice = [4, 6]") if joined else ("", "")
+    return f"""
+[contract.decode]
+confidence = {confidence}
+[contract.decode.nms]
+iou = 0.45
+[head]
+[[head.outputs]]
+tensor = "{boxes}"
+role = "boxes"
+axes = ["coord", "anchor"]
+{parts[0]}
+box = {{ format = "cxcywh" }}
+[[head.outputs]]
+tensor = "{scores}"
+role = "scores"
+axes = ["class", "anchor"]
+{parts[1]}
+"""

@@ -24,20 +24,9 @@ from phoneproof.pipeline.calibrate_step import (
 )
 from phoneproof.runtimes.base import RUNTIMES
 from tests.assets import asset
+from tests.integration.int8_project import CIFAR
 
 SIZE = (32, 32)
-LABELS = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
 CONTRACT = Contract(
     name="cifar",
     task="classify",
@@ -50,7 +39,7 @@ CONTRACT = Contract(
             std=(1.0, 1.0, 1.0),
         ),
     ),
-    labels=LABELS,
+    labels=CIFAR,
 )
 
 

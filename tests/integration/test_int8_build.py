@@ -22,33 +22,9 @@ from phoneproof.runtimes.embedded import read_embedded
 from tests.assets import asset
 from tests.integration.colour_model import LABELS, colour_classifier, write_pictures
 from tests.integration.command_line import phoneproof
-from tests.integration.int8_project import Project
-from tests.integration.square_detector import LABELS as SQUARES
-from tests.integration.square_detector import SIDE, save_detector, write_squares
+from tests.integration.int8_project import CIFAR, Project, square_project
 
 INT8 = "static_wi8_ai8"
-CIFAR = (
-    *("airplane", "automobile", "bird", "cat", "deer"),
-    *("dog", "frog", "horse", "ship", "truck"),
-)
-BESIDE_SCORES = """
-[contract.decode]
-confidence = 0.25
-[contract.decode.nms]
-iou = 0.45
-[head]
-[[head.outputs]]
-tensor = "joined"
-role = "boxes"
-axes = ["coord", "anchor"]
-slice = [0, 4]
-box = { format = "cxcywh" }
-[[head.outputs]]
-tensor = "joined"
-role = "scores"
-axes = ["class", "anchor"]
-slice = [4, 6]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -178,19 +154,7 @@ def test_a_model_that_is_quantized_already_is_quantized_anew(
 @pytest.fixture(scope="module")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Boxes in pixels and scores in one tensor."""
-    folder = tmp_path_factory.mktemp("squares")
-    save_detector(folder / "model.onnx")
-    write_squares(folder / "cal", 30, seed=1)
-    return Project(
-        folder=folder,
-        source="model.onnx",
-        task="detect",
-        labels=SQUARES,
-        side=SIDE,
-        scale=1 / 255,
-        evaluation=write_squares(folder / "val", 60),
-        head=BESIDE_SCORES,
-    )
+    return square_project(tmp_path_factory.mktemp("squares"), joined=True, confidence=0.25)
 
 
 def test_boxes_and_scores_on_one_scale_are_refused_and_the_split_repairs_them(

@@ -28,6 +28,7 @@ from phoneproof.verify.limits import limits_for
 from phoneproof.verify.measure import measure
 from phoneproof.verify.verdicts import accepted
 from tests.assets import asset
+from tests.integration.int8_project import CIFAR
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # while the library is imported
@@ -37,10 +38,6 @@ pytestmark = [
 
 CALIBRATION = 100
 LIMITS = limits_for("static_wi8_ai8")
-CLASSES = (
-    *("airplane", "automobile", "bird", "cat", "deer"),
-    *("dog", "frog", "horse", "ship", "truck"),
-)
 CONTRACT = Contract(
     name="resnet8",
     task="classify",
@@ -53,7 +50,7 @@ CONTRACT = Contract(
             std=(1.0,) * 3,
         ),
     ),
-    labels=CLASSES,
+    labels=CIFAR,
 )
 BINDING = Binding(
     contract=CONTRACT.sha256,
@@ -67,7 +64,7 @@ BINDING = Binding(
 def images() -> ImageSet:
     folder = asset("images/cifar10_test500")
     return load_images(
-        folder, contract_labels=CLASSES, task="classify", class_index=CONTRACT.class_index
+        folder, contract_labels=CIFAR, task="classify", class_index=CONTRACT.class_index
     )
 
 

@@ -21,25 +21,8 @@ from phoneproof.pipeline.ladder.workbench import Workbench
 from phoneproof.pipeline.run_pictures import PictureResult
 from phoneproof.runtimes.embedded import read_embedded
 from tests.integration.command_line import phoneproof
-from tests.integration.int8_project import Project
-from tests.integration.square_detector import LABELS, SIDE, save_detector, write_squares
+from tests.integration.int8_project import Project, square_project
 
-HEAD = """
-[contract.decode]
-confidence = 0.55
-[contract.decode.nms]
-iou = 0.45
-[head]
-[[head.outputs]]
-tensor = "boxes"
-role = "boxes"
-axes = ["coord", "anchor"]
-box = { format = "cxcywh" }
-[[head.outputs]]
-tensor = "scores"
-role = "scores"
-axes = ["class", "anchor"]
-"""
 HIGHEST_LOGIT = 0.1
 """What the spoilt ranges hold: a score of .525, just below the threshold of .55."""
 
@@ -86,19 +69,7 @@ def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    folder = tmp_path_factory.mktemp("faint")
-    save_detector(folder / "model.onnx", joined=False)
-    write_squares(folder / "cal", 30, seed=1)
-    return Project(
-        folder=folder,
-        source="model.onnx",
-        task="detect",
-        labels=LABELS,
-        side=SIDE,
-        scale=1 / 255,
-        evaluation=write_squares(folder / "val", 60),
-        head=HEAD,
-    )
+    return square_project(tmp_path_factory.mktemp("faint"), joined=False, confidence=0.55)
 
 
 @pytest.fixture(scope="module")
