@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -117,21 +118,25 @@ def rounded(values: Tensor) -> Tensor:
 
 
 def finding(operation: str, kind: str, before: Tensor) -> Float16Finding:
-    """What rounding `before` (float32) to float16 loses."""
-    bits = before.to(torch.float16).view(torch.int16).bitwise_and(_MAGNITUDE)
-    infinite = int(torch.count_nonzero(bits == _INFINITE))
-    zeros = int(torch.count_nonzero(bits == 0))
-    small = int(torch.count_nonzero(bits < _FIRST_NORMAL))
-    magnitude = before.abs()
-    finite = magnitude[torch.isfinite(magnitude)] if infinite else magnitude
+    """What rounding `before` (float32, on the CPU) to float16 loses.
+
+    Counted by NumPy, on the bits: several times as fast as torch's comparisons.
+    """
+    bits = before.to(torch.float16).view(torch.int16).bitwise_and(_MAGNITUDE).numpy()
+    numbers = before.numpy()
+    infinite = int(np.count_nonzero(bits == _INFINITE))
+    zeros = bits.size - int(np.count_nonzero(bits))
+    small = int(np.count_nonzero(bits < _FIRST_NORMAL))
+    odd = infinite > 0 or int(np.count_nonzero(bits > _INFINITE)) > 0
+    finite = numbers[np.isfinite(numbers)] if odd else numbers
     return Float16Finding(
         operation=operation,
         type=kind,
-        values=before.numel(),
-        overflows=infinite - int(torch.count_nonzero(torch.isinf(before))),
+        values=bits.size,
+        overflows=infinite - int(np.count_nonzero(np.isinf(numbers))) if infinite else 0,
         subnormals=small - zeros,
-        vanished=zeros - int(before.numel() - torch.count_nonzero(before)),
-        largest=float(finite.max()) if finite.numel() else 0.0,
+        vanished=zeros - bits.size + int(np.count_nonzero(numbers)) if zeros else 0,
+        largest=float(max(-finite.min(), finite.max())) if finite.size else 0.0,
     )
 
 
