@@ -138,8 +138,11 @@ def _by_magic(head: bytes, path: Path) -> tuple[str, ...]:
 
 
 def _core_ml(path: Path) -> Unsupported:
+    from phoneproof.formats.coreml.summary import summary
+
     return Unsupported(
         f"{path.name} is a Core ML model, which is a target and not a source",
-        found="nothing on this machine runs it, so no conversion of it could be proved",
-        next_step="give the model it was made from (PyTorch, Keras, TensorFlow, ONNX or TFLite)",
+        found=summary(path),
+        next_step="give the model it was made from (PyTorch, Keras, TensorFlow, ONNX or TFLite); "
+        "'phoneproof compare' measures a .mlmodel or .mlpackage against another file",
     )

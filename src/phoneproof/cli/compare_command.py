@@ -15,7 +15,7 @@ from phoneproof.core.errors import VerificationFailed
 @click.option(
     "--contract",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="contract.json; default: the one inside BASELINE.",
+    help="contract.json; default: the one inside a file.",
 )
 @click.option(
     "--images", type=click.Path(path_type=Path), required=True, help="Images to compare on."
@@ -26,19 +26,21 @@ def command(
 ) -> int:
     """Measure CANDIDATE against BASELINE on the same images, under one contract.
 
+    Either may be a third-party Core ML network (.mlmodel), which carries no contract.
+
     Exits with 7 when the candidate is measured and refused.
     """
     from phoneproof.cli.progress import show_progress
     from phoneproof.core.contract import Contract
     from phoneproof.core.json_format import parse, pretty_bytes
     from phoneproof.pipeline.compare import compare
-    from phoneproof.pipeline.loaded import load_artifact, read_file
+    from phoneproof.pipeline.foreign import load_both
+    from phoneproof.pipeline.loaded import read_file
     from phoneproof.verify.verdicts import accepted
 
-    first, second = load_artifact(baseline), load_artifact(candidate)
-    shared = (
-        parse(read_file(contract), Contract, what=contract.name) if contract else first.contract
-    )
+    given = parse(read_file(contract), Contract, what=contract.name) if contract else None
+    first, second = load_both(baseline, candidate, given)
+    shared = given or first.contract
     with show_progress(quiet=as_json) as listener:
         compared = compare(first, second, contract=shared, images=images, listener=listener)
     if as_json:

@@ -19,7 +19,7 @@ from phoneproof.formats.coreml.description import (
     description_of,
 )
 from phoneproof.formats.coreml.file import CoreMlFile
-from phoneproof.runtimes.backends.coreml_network.layer import MOST_ELEMENTS, Layer
+from phoneproof.runtimes.backends.coreml_network.layer import MOST_ELEMENTS, Layer, Message
 from phoneproof.runtimes.backends.coreml_network.network import Network
 from phoneproof.runtimes.backends.coreml_network.preprocess import Preprocess, preprocessing
 from phoneproof.runtimes.base import Tensor, Tensors
@@ -78,6 +78,11 @@ class NetworkSession:
             TensorSpec(name=name, shape=value.shape, dtype="float32")
             for name, value in self.run(blank).items()
         )
+
+    @property
+    def message(self) -> Message:
+        """The network as the file has it."""
+        return self._network.message
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
