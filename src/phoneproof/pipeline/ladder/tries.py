@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from phoneproof.core.check import Check, margin_loss
+from phoneproof.core.dataset import ImageSet
 from phoneproof.core.errors import (
     ConversionFailed,
     InvalidInput,
@@ -51,17 +52,22 @@ HOPELESS: Final = 1e9
 """The excess of what gave no file, or nothing that could be measured."""
 
 
+NO_IMAGES: Final = ImageSet(split="calibration", items=())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trunk:
     """A float32 file that candidates are made from.
 
     words: what was done to it, as people read it; "" for the file as converted. ranges: the
-    folder with its ``ranges.json``, null before calibration.
+    folder with its ``ranges.json``, null before calibration. taught_by: the images that it was
+    calibrated on: what looks at layers and what learns takes the same.
     """
 
     made: MadeArtifact
     words: str = ""
     ranges: Path | None = None
+    taught_by: ImageSet = NO_IMAGES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from phoneproof.data.split import Splits
 from phoneproof.optimize.read_bounds import RANGES
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact, not_passed
 from phoneproof.pipeline.artifact_steps import MadeArtifact, OptimizeStep, made_artifact
-from phoneproof.pipeline.calibrate_step import CalibrateStep, ranges_of
+from phoneproof.pipeline.calibrate_step import CalibrateStep, calibration_of, ranges_of
 from phoneproof.pipeline.classic_chain import FOLDER
 from phoneproof.pipeline.ladder.threshold import OwnThreshold
 from phoneproof.pipeline.ladder.tries import (
@@ -70,7 +70,10 @@ class Workbench:
             images=self.splits.calibration,
             judged_on=self.splits.selection,
         )
-        return replace(trunk, ranges=self.chain.workshop.cache.result(step).folder)
+        folder = self.chain.workshop.cache.result(step).folder
+        picked = {image.sha256 for image in calibration_of(folder).images}
+        items = tuple(one for one in self.splits.calibration.items if one.sha256 in picked)
+        return replace(trunk, ranges=folder, taught_by=ImageSet(split="calibration", items=items))
 
     def split(self) -> Trunk:
         """A float32 file with outputs of their own for what does not share a range.
@@ -108,7 +111,7 @@ class Workbench:
             binding=artifact.binding,
             recipe=recipe,
             ranges=_folder(trunk),
-            images=self.splits.calibration,
+            images=trunk.taught_by,
             seconds=seconds,
         )
         result = self.chain.workshop.cache.result(step)
@@ -116,7 +119,7 @@ class Workbench:
         word = repairer.partition("-")[2]
         changed = Trunk(made=made, words=f"{trunk.words}, {word}".removeprefix(", "))
         if (result.folder / RANGES).is_file():
-            return replace(changed, ranges=result.folder)
+            return replace(changed, ranges=result.folder, taught_by=trunk.taught_by)
         return self.calibrated(changed)
 
     def damage(self, trunk: Trunk, method: RangeMethod) -> tuple[LayerDamage, ...]:
@@ -129,7 +132,7 @@ class Workbench:
             binding=trunk.made.artifact.binding,
             ranges=_folder(trunk),
             method=method,
-            images=self.splits.calibration,
+            images=trunk.taught_by,
         )
         return sensitivity_of(self.chain.workshop.cache.result(step).folder)
 
