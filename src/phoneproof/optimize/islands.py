@@ -101,3 +101,39 @@ def noisiest(damage: Sequence[LayerDamage], snr_db: float, spared: int = 0) -> t
         count += 1
         left = math.fsum(one.damage for one in ranked[count:])
     return tuple(one.layer for one in ranked[: count + spared])
+
+
+def expected_db(damage: Sequence[LayerDamage], without: Collection[str] = ()) -> float:
+    """The signal-to-noise ratio of the output that is worst off, where some layers do not round."""
+    noise = max(_noise(damage, without).values(), default=0.0)
+    return -10 * math.log10(noise) if noise > 0 else math.inf
+
+
+def fewest(damage: Sequence[LayerDamage], snr_db: float) -> tuple[str, ...]:
+    """As few layers as bring the expected noise of every output down to a signal-to-noise ratio.
+
+    One after the other, the layer that does most to the output that is then worst off.
+
+    Args:
+        damage: noise power of each layer alone on each output, relative to that output's signal.
+        snr_db: 20 dB a factor of 10 in amplitude.
+
+    Returns:
+        Their names, in the order they were taken.
+    """
+    taken: list[str] = []
+    while len(taken) < len(damage) and expected_db(damage, taken) < snr_db:
+        noise = _noise(damage, taken)
+        worst = max(noise, key=lambda output: noise[output])
+        rest = [one for one in damage if one.layer not in taken]
+        taken.append(max(rest, key=lambda one: dict(one.by_output).get(worst, 0.0)).layer)
+    return tuple(taken)
+
+
+def _noise(damage: Sequence[LayerDamage], without: Collection[str]) -> dict[str, float]:
+    """Output -> the powers of all layers that round, summed."""
+    found: dict[str, float] = {}
+    for one in damage:
+        for output, power in one.by_output if one.layer not in without else ():
+            found[output] = found.get(output, 0.0) + power
+    return found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Float16
 from phoneproof.pipeline.artifact_steps import MadeArtifact, OptimizeStep, made_artifact
 from phoneproof.pipeline.damage_step import DamageStep, damage_of
@@ -14,9 +14,12 @@ from phoneproof.pipeline.request import ArtifactRequest
 if TYPE_CHECKING:
     from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 
-QUIETER_DB: Final = (3.0, 9.0, 15.0)
-"""How far below its limit the expected noise of what stays float16 is brought, tried in this
-order: the estimate is of a few images and to first order, the limit of the worst output."""
+TRIES: Final = 3
+"""Files with islands: the first nearly always does, each further one corrects the estimate."""
+SPARE_DB: Final = 0.5
+"""What is aimed at beyond the limit: the estimate is of a few images and to first order."""
+STEP_DB: Final = 3.0
+"""How much quieter the next try shall be where noise is not what refuses a file."""
 
 
 def with_islands(
@@ -28,17 +31,41 @@ def with_islands(
     until the noise that the others are expected to make is below the limit. Where none is
     accepted: the first, refused.
     """
+    from phoneproof.optimize.islands import expected_db, fewest
     from phoneproof.pipeline.artifact_chain import attempt
 
-    first = chain.judge(_candidate(chain, wanted, parent, ()))
-    refused = [first]
-    tries = () if first.accepted else _islands(chain, wanted, parent, first.made)
-    for layers in tries:
+    first = judged = chain.judge(_candidate(chain, wanted, parent, ()))
+    if first.accepted:
+        return first
+    damage = _damage(chain, parent, first.made)
+    refused: list[JudgedArtifact] = []
+    layers: tuple[str, ...] = ()
+    for _ in range(TRIES):
+        refused.append(judged)
+        more = fewest(damage, _aim(chain, wanted, judged, expected_db(damage, layers)))
+        if len(more) <= len(layers):
+            break
+        layers = more
         judged = chain.judge(_candidate(chain, wanted, parent, layers))
         if judged.accepted:
             return replace(judged, attempts=tuple(map(attempt, refused)))
-        refused.append(judged)
     return replace(first, attempts=tuple(map(attempt, refused[1:])))
+
+
+def _aim(
+    chain: ArtifactChain, wanted: ArtifactRequest, judged: JudgedArtifact, expected: float
+) -> float:
+    """The signal-to-noise ratio to expect of the next try, dB.
+
+    What was expected of the file that was just measured, and what was found, differ by what the
+    estimate leaves out; the next one will differ by as much.
+    """
+    limit = chain.request.limits_for(wanted.precision, wanted.format).snr_db
+    found = [one.value for one in judged.checks if one.name == "snr_db" and one.gating]
+    known = [value for value in found if value is not None]
+    if limit is None or not known or min(known) >= limit:
+        return expected + STEP_DB
+    return expected + (limit - min(known)) + SPARE_DB
 
 
 def core_ai(chain: ArtifactChain, wanted: ArtifactRequest) -> MadeArtifact:
@@ -64,15 +91,9 @@ def core_ai(chain: ArtifactChain, wanted: ArtifactRequest) -> MadeArtifact:
     )
 
 
-def _islands(
-    chain: ArtifactChain, wanted: ArtifactRequest, parent: MadeArtifact, candidate: MadeArtifact
-) -> Iterator[tuple[str, ...]]:
-    """Layers to keep, fewest first; each proposal once."""
-    from phoneproof.optimize.islands import noisiest
-
-    limit = chain.request.limits_for(wanted.precision, wanted.format).snr_db
-    if limit is None:
-        return
+def _damage(
+    chain: ArtifactChain, parent: MadeArtifact, candidate: MadeArtifact
+) -> tuple[LayerDamage, ...]:
     step = DamageStep(
         label=candidate.artifact.id,
         artifact=parent.path,
@@ -83,9 +104,7 @@ def _islands(
         binding=parent.artifact.binding,
         images=chain.request.images,
     )
-    damage = damage_of(chain.workshop.cache.result(step).folder)
-    proposed = {noisiest(damage, limit + more): None for more in QUIETER_DB}
-    yield from (layers for layers in proposed if layers)
+    return damage_of(chain.workshop.cache.result(step).folder)
 
 
 def _candidate(
