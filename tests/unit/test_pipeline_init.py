@@ -17,6 +17,7 @@ from phoneproof.core.contract import Contract, Decode, ImageInput, Nms
 from phoneproof.core.errors import ConfigError, StorageError
 from phoneproof.core.presets import PRESETS, preset_input
 from phoneproof.pipeline.config import load_config
+from phoneproof.pipeline.config_types import TargetConfig
 from phoneproof.pipeline.contract_config import build_contract
 from phoneproof.pipeline.data_facts import DataFacts
 from phoneproof.pipeline.init_config import config_text, write_config
@@ -256,3 +257,16 @@ def test_nms_off_is_written_as_false(tmp_path: Path) -> None:
     contract = msgspec.structs.replace(inference.contract, decode=decode)
     again = msgspec.structs.replace(inference, contract=contract)
     assert "nms = false" in written(tmp_path, yolox(), again)
+
+
+def test_the_section_for_iphones_is_there_for_the_asking(tmp_path: Path) -> None:
+    inspection = yolox()
+    text = written(tmp_path, inspection, infer_contract(inspection, name="m"))
+    path = tmp_path / "phoneproof.toml"
+    assert load_config(path).targets.ios is None
+    begin, end = text.index("# [targets.ios]"), text.index("[checks]")
+    shown = "\n".join(line.removeprefix("# ") for line in text[begin:end].splitlines())
+    path.write_text(text[:begin] + shown + "\n\n" + text[end:], encoding="utf-8")
+    assert load_config(path).targets.ios == TargetConfig(
+        formats=("coreml",), precisions=("float16",), input="image", minimum_ios=17
+    )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from phoneproof.core.apple import AppleForm
 from phoneproof.core.errors import ConfigError
 from phoneproof.pipeline.config_types import (
     Config,
@@ -15,6 +18,8 @@ from phoneproof.pipeline.config_types import (
     TargetsConfig,
 )
 from phoneproof.pipeline.prepare import artifact_requests
+from phoneproof.pipeline.request import ArtifactRequest
+from phoneproof.verify.limits import limits_for
 
 
 def config_of(android: TargetConfig, server: TargetConfig) -> Config:
@@ -43,3 +48,28 @@ def test_one_format_in_two_forms_is_refused_whatever_the_precision(other: Target
     with pytest.raises(ConfigError, match="want different tflite files"):
         artifact_requests(config, ())
     assert len(artifact_requests(config, ("server",))) == 1
+
+
+def of_ios(**settings: Any) -> list[ArtifactRequest]:
+    config = config_of(TargetConfig(), TargetConfig())
+    targets = TargetsConfig(android=TargetConfig(), ios=TargetConfig(**settings))
+    return list(artifact_requests(msgspec.structs.replace(config, targets=targets), ("ios",)))
+
+
+def test_ios_asks_for_core_ml_float16_of_an_image() -> None:
+    (one,) = of_ios()
+    assert (one.id, one.layout) == ("coreml-float16", "NCHW")
+    assert one.apple == AppleForm(input="image", minimum_ios=17)
+
+
+def test_what_is_said_of_core_ml_goes_to_core_ml_alone() -> None:
+    both = of_ios(formats=("coreai", "coreml"), input="tensor", minimum_ios=15)
+    forms = {one.format: one.apple for one in both}
+    assert forms == {"coreai": AppleForm(), "coreml": AppleForm(input="tensor", minimum_ios=15)}
+
+
+def test_core_ai_float16_is_held_to_what_core_mls_is() -> None:
+    apple = {limits_for("float16", name).snr_db for name in ("coreml", "coreai")}
+    assert apple == {55.0}
+    assert limits_for("float16", "tflite") == limits_for("float16")
+    assert limits_for("float32", "coreml") == limits_for("float32")

@@ -244,13 +244,29 @@ def _why(key: str, inference: Inference) -> str:
 def _targets() -> list[str]:
     lines: list[str] = []
     for name, formats in AVAILABLE.items():
+        if name == "ios":
+            continue  # asked for: its library is an extra of its own
         format_ = formats[0]
         lines += ["", f"[targets.{name}]"] if lines else [f"[targets.{name}]"]
         lines += assignment("formats", [format_], f"known: {', '.join(formats)}")
         lines += assignment("precisions", list(DEFAULT_PRECISIONS[format_]))
         if format_ == "onnx":
             lines += assignment("opset", 12, "understood by every runtime still in use")
-    return lines
+    return [*lines, "", *_ios()]
+
+
+def _ios() -> list[str]:
+    """The same for iPhones, as comments."""
+    formats = AVAILABLE["ios"]
+    written = [
+        "[targets.ios]",
+        *assignment("formats", list(formats[:1]), f"known: {', '.join(formats)}"),
+        *assignment("precisions", list(DEFAULT_PRECISIONS[formats[0]])),
+        *assignment("input", "image", '"tensor": values as the contract\'s table gives them'),
+        *assignment("minimum_ios", 17, "15, 16, 17 or 18"),
+    ]
+    said = "For iPhones remove the #; it takes phoneproof[ios]:"
+    return [*comment(said), *disabled(written)]
 
 
 def _checks() -> list[str]:
