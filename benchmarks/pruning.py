@@ -69,11 +69,11 @@ def main() -> int:
     teaching, judging = images[:TEACHING], images[TEACHING:]
     names = sorted({path.parent.name for path in images})
     labels = np.array([names.index(path.parent.name) for path in judging])
-    contract = _contract(names)
+    contract = contract_of(names)
     with tempfile.TemporaryDirectory() as folder:
         hub = Path(folder) / "hub.pt2"
-        binding = _captured(hub, contract)
-        base = _answers(hub, contract, binding, judging)
+        binding = captured(hub, contract)
+        base = answers(hub, contract, binding, judging)
         rows = []
         for share in options.shares:
             output = Path(folder) / f"{share:g}.pt2"
@@ -90,7 +90,7 @@ def main() -> int:
                 lambda _done, _all: None,
             )
             seconds = time.monotonic() - started
-            found = _answers(output, contract, binding, judging)
+            found = answers(output, contract, binding, judging)
             said = {name: json.loads(text) for name, text in model.options}
             wins = (base == labels).astype(float) - (found == labels).astype(float)
             rows.append(
@@ -103,7 +103,7 @@ def main() -> int:
                     steps=said.get("steps", 0),
                     top1=round(float((found == labels).mean()), 4),
                     top1_drop=round(float(wins.mean()), 4),
-                    interval=_interval(wins),
+                    interval=interval(wins),
                     agreement=round(float((found == base).mean()), 4),
                     bytes=output.stat().st_size,
                 )
@@ -120,7 +120,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _contract(names: list[str]) -> Contract:
+def contract_of(names: list[str]) -> Contract:
     image = ImageInput(
         size=(32, 32),
         geometry=(Resize(to="stretch", size=(32, 32), filter="pillow.bilinear"),),
@@ -132,7 +132,7 @@ def _contract(names: list[str]) -> Contract:
     return Contract(name="resnet20", task="classify", inputs=(image,), labels=tuple(names))
 
 
-def _captured(hub: Path, contract: Contract) -> Binding:
+def captured(hub: Path, contract: Contract) -> Binding:
     network = resnet20()
     saved = torch.load(WEIGHTS, map_location="cpu", weights_only=True)["state_dict"]
     weights = {name.removeprefix("module."): value for name, value in saved.items()}
@@ -157,19 +157,20 @@ def _captured(hub: Path, contract: Contract) -> Binding:
     )
 
 
-def _answers(
+def answers(
     hub: Path, contract: Contract, binding: Binding, images: list[Path]
 ) -> NDArray[np.int64]:
-    session = RUNTIMES.load("hub").open(hub)
+    session = RUNTIMES.load(binding.format).open(hub)
     preprocessor = Preprocessor(contract.image, binding.image)
     found = []
     for path in images:
         tensor = preprocessor.prepare(read_image(path, contract.image)).tensor
-        found.append(int(session.run({"image": np.asarray(tensor, np.float32)})["logits"].argmax()))
+        outputs = session.run({binding.image.tensor: np.asarray(tensor, np.float32)})
+        found.append(int(outputs[binding.outputs[0].tensor].argmax()))
     return np.array(found)
 
 
-def _interval(wins: NDArray[np.float64]) -> tuple[float, float]:
+def interval(wins: NDArray[np.float64]) -> tuple[float, float]:
     random = np.random.default_rng(0)
     means = random.choice(wins, (DRAWS, len(wins))).mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
