@@ -17,10 +17,9 @@ def check(
     kind: CheckKind = "margin",
     value: float | None = 0.0,
     gating: bool = True,
+    n: int = 100,
 ) -> Check:
-    return Check(
-        name=name, kind=kind, value=value, limit=0.01, n=100, verdict=verdict, gating=gating
-    )
+    return Check(name=name, kind=kind, value=value, limit=0.01, n=n, verdict=verdict, gating=gating)
 
 
 SNR = check("snr_db", "pass", kind="bounded")
@@ -40,7 +39,7 @@ SHIFT = check("score_shift", "pass")
         ((check("snr_db", "undecided", kind="bounded"), check("top1_drop", "pass")), False),
         ((SNR, check("score_shift", "undecided", value=-0.004)), True),
         ((SNR, check("score_shift", "undecided", value=-0.006)), False),
-        ((SNR, check("lost_share", "undecided", value=0.006)), False),
+        ((SNR, check("lost_share", "undecided", value=0.006, n=1000)), False),
         ((AGREES, check("score_shift", "undecided", value=-0.009)), True),
         ((AGREES, check("score_shift", "undecided", value=-0.011)), False),
         ((SNR, check("map50", "fail", gating=False)), True),
@@ -54,6 +53,17 @@ def test_agreement_that_stands_in_for_labels_does_not_excuse_a_distribution() ->
     limits = limits_for("static_wi8_ai8")
     assert accepted((AGREES, check("score_shift", "undecided", value=-0.004)), limits)
     assert not accepted((AGREES, check("score_shift", "undecided", value=-0.009)), limits)
+
+
+@pytest.mark.parametrize(
+    ("lost", "n", "expected"),
+    [(1, 150, True), (2, 150, False), (1, 90, False), (1, 1000, True), (6, 1000, False)],
+)
+def test_one_lost_detection_inside_the_margin_is_no_proof(
+    lost: int, n: int, expected: bool
+) -> None:
+    check_ = check("lost_share", "undecided", value=lost / n, n=n)
+    assert accepted((AGREES, check_), limits_for("static_wi8_ai8")) is expected
 
 
 def test_undecided_fail_demands_a_pass() -> None:

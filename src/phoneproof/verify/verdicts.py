@@ -22,7 +22,8 @@ def accepted(checks: tuple[Check, ...], limits: Limits) -> bool:
     and all exact and bounded checks passed. A distribution check that is undecided for want of
     detections counts as passed where `limits` ask for agreement and it passed: then every result
     is known to be the same, one by one. Otherwise (integers, also where a looser agreement stands
-    in for labels) its estimate may use half of the margin (`UNDECIDED_SHARE`).
+    in for labels) its estimate may use half of the margin (`UNDECIDED_SHARE`); one lost detection
+    may use all of it.
     ``undecided = "fail"`` demands that all passed.
     Where nothing gates nothing is proved, and nothing ships.
     """
@@ -47,5 +48,9 @@ def _tolerable(check: Check, agreed: bool) -> bool:
         return False
     if check.value is None or check.limit is None:
         return agreed and check.name in DISTRIBUTION and check.n == 0
-    alone = check.name in DISTRIBUTION and not agreed
-    return margin_loss(check.name, check.value) <= check.limit * (UNDECIDED_SHARE if alone else 1.0)
+    allowed = check.limit
+    if check.name in DISTRIBUTION and not agreed:
+        allowed *= UNDECIDED_SHARE
+    if check.name == "lost_share" and check.n:  # one is the least that can be lost
+        allowed = max(allowed, min(1 / check.n, check.limit))
+    return margin_loss(check.name, check.value) <= allowed
