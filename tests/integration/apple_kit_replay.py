@@ -22,7 +22,7 @@ from phoneproof.package.golden_tensors import read_tensor
 from phoneproof.pixels.image import read_image
 
 STUBS = Path(__file__).parent / "apple_stubs"
-MODULES = ("CoreML", "CoreVideo", "CoreAI")
+MODULES = ("CoreML", "CoreVideo", "CoreAI", "SwiftUI")
 Change = Callable[[str, NDArray[Any]], NDArray[Any]]
 """(case, an output) -> what the device gives instead."""
 
@@ -39,7 +39,7 @@ def with_stubs(kit: Path, target: Path) -> Path:
     assert text.count(users) == 1
     text = text.replace(users, f"dependencies: [{names}],\n      resources")
     stubs = (
-        '.target(name: "CoreVideo"), .target(name: "CoreAI"),\n'
+        '.target(name: "CoreVideo"), .target(name: "CoreAI"), .target(name: "SwiftUI"),\n'
         '    .target(name: "CoreML", dependencies: ["CoreVideo"]),'
     )
     path.write_text(text.replace("  targets: [\n", f"  targets: [\n    {stubs}\n", 1))

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-TIMEOUT = 540
+TIMEOUT = 1200
+"""Seconds: a build takes 16 of processor time, and waits where other tests run beside it."""
 
 
 def toolchain() -> Path:

@@ -28,9 +28,10 @@ from tests.integration.conftest import write_project
 from tests.integration.swift_chroot import Swift, toolchain
 from tests.unit import device_samples
 
+pytestmark = pytest.mark.timeout(1800)
+
 ID = "coreml-float32"
 BUILT_PAYLOAD = ".build/debug/PhoneproofVerify_PhoneproofVerify.resources/Payload"
-SOURCES = Path(KIT) / "Sources"
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def replay(kit: Kit, bundle: Path, *, picture: bool, change: Change | None = Non
 def test_everything_compiles_without_a_warning(kit: Kit) -> None:
     assert "Build complete" in kit.said
     assert "warning:" not in kit.said
-    for file in ("CoreMLEngine.swift", "CoreMLTensors.swift", "CoreAIEngine.swift"):
+    for file in ("CoreMLEngine.swift", "CoreAIEngine.swift", "VerifyView.swift"):
         assert file in kit.said
 
 
@@ -219,6 +220,19 @@ def test_models_that_take_tensors(kit: Kit, tmp_path: Path, task: str) -> None:
     report = judge_device_results(sample.bundle, results).report
     assert report.verdict == "pass"
     assert "golden_pixels" in [check.name for check in report.accelerators[0].checks]
+
+
+def test_without_apples_frameworks_the_kit_says_so(
+    shipped: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What ships, unchanged, where there is neither Core ML nor Core AI."""
+    swift = Swift(root=toolchain(), folder=tmp_path_factory.mktemp("plain"))
+    shutil.copytree(shipped / KIT, swift.folder / "kit")
+    said = swift.succeed("cd kit && swift build --product phoneproof-verify")
+    assert "warning:" not in said
+    done = swift.run("kit/.build/debug/phoneproof-verify")
+    assert done.returncode == 2
+    assert "Core ML is not on this system" in done.stdout
 
 
 def test_the_command_explains_itself(kit: Kit) -> None:

@@ -21,7 +21,7 @@ from phoneproof.core.report import Report
 from phoneproof.package.bundle import Bundle, BundleContents, read_bundle, write_bundle
 from phoneproof.package.golden import make_golden
 from phoneproof.package.golden_tensors import read_tensor
-from phoneproof.verify.limits import limits_for
+from phoneproof.verify.limits import Limits, limits_for
 from tests.unit import report_samples as samples
 from tests.unit import test_package_golden as golden_tests
 
@@ -96,8 +96,13 @@ def write(path: Path, document: Document) -> Path:
     return path
 
 
-def ship(folder: Path, task: str = "classify", precision: Precision = "float32") -> Shipped:
-    """Write a bundle of one artifact that is a line of code."""
+def ship(
+    folder: Path,
+    task: str = "classify",
+    precision: Precision = "float32",
+    limits: Limits | None = None,
+) -> Shipped:
+    """Write a bundle of one artifact that is a line of code, held to `limits` when built."""
     is_classify = task == "classify"
     contract = golden_tests.classify_contract() if is_classify else _detect_contract()
     make_binding = golden_tests.classify_binding if is_classify else golden_tests.detect_binding
@@ -125,7 +130,7 @@ def ship(folder: Path, task: str = "classify", precision: Precision = "float32")
         folder,
         BundleContents(
             contract=contract,
-            report=_report(contract, artifact, precision),
+            report=_report(contract, artifact, limits or limits_for(precision)),
             artifacts=((artifact, model),),
             golden=golden,
             comparisons=(),
@@ -138,9 +143,9 @@ def _detect_contract() -> Contract:
     return samples.detect_contract(size=golden_tests.SIZE)
 
 
-def _report(contract: Contract, artifact: Artifact, precision: Precision) -> Report:
+def _report(contract: Contract, artifact: Artifact, limits: Limits) -> Report:
     whole = samples.accepted_report()
-    limits = limits_for(precision)
+    precision = artifact.precision
     one = msgspec.structs.replace(
         whole.artifacts[-1],
         id=artifact.id,

@@ -15,6 +15,7 @@ from phoneproof.core.check import Check
 from phoneproof.core.device_results import DeviceReport
 from phoneproof.core.errors import InvalidInput
 from phoneproof.pipeline.device_results import judge_device_results
+from phoneproof.verify.limits import limits_for
 from tests.unit import device_samples as devices
 from tests.unit.device_samples import Document, Shipped, accelerator, ship, write
 
@@ -107,6 +108,21 @@ def test_limits_are_those_of_the_precision(
     tmp_path: Path, precision: Precision, noise: float, verdict: str
 ) -> None:
     shipped = ship(tmp_path / "bundle", precision=precision)
+    rng = np.random.default_rng(5)
+    document = shipped.document(lambda v: v + rng.normal(0, noise, v.shape))
+    assert judge(shipped, document, tmp_path).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("asked", "noise", "verdict"),
+    [(30.0, 4e-3, "pass"), (None, 4e-3, "fail"), (90.0, 1e-4, "pass"), (30.0, 4e-2, "fail")],
+)
+def test_what_a_build_asked_less_of_holds_and_what_it_asked_more_of_does_not(
+    tmp_path: Path, asked: float | None, noise: float, verdict: str
+) -> None:
+    """Against 4 probabilities about .25: .004 leaves some 36 dB, .0001 about 68."""
+    limits = msgspec.structs.replace(limits_for("float16"), snr_db=asked)
+    shipped = ship(tmp_path / "bundle", precision="float16", limits=limits)
     rng = np.random.default_rng(5)
     document = shipped.document(lambda v: v + rng.normal(0, noise, v.shape))
     assert judge(shipped, document, tmp_path).verdict == verdict
@@ -279,6 +295,14 @@ def other_outputs(document: Document) -> None:
     accelerator(document)["vectors"][0]["outputs"][0]["name"] = "logits"
 
 
+def terminal_codes(document: Document) -> None:
+    document["device"]["name"] = "\x1b[2Jphone"
+
+
+def last_line(document: Document) -> None:
+    accelerator(document)["name"] = "CPU\n"
+
+
 def no_accelerator(document: Document) -> None:
     document["accelerators"] = []
 
@@ -305,6 +329,8 @@ def no_accelerator(document: Document) -> None:
         (another_step, "every 3"),
         (other_outputs, "logits"),
         (no_accelerator, "length"),
+        (terminal_codes, "device.name"),
+        (last_line, "accelerators[0].name"),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )

@@ -27,7 +27,8 @@ serious, everything above is critical."""
 
 Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
-Text = Annotated[str, msgspec.Meta(max_length=500)]
+Text = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])")]
+"""One line: what an untrusted document says is shown in a terminal."""
 
 SCHEMA: Final = "phoneproof.device-results/1"
 

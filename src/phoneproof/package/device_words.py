@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from phoneproof.core.device_results import AcceleratorReport, DeviceReport
-from phoneproof.package.wording import check_title, joined, limit_text, number, with_unit
+from phoneproof.package.wording import check_title, joined, number, with_unit
 
 _PLACES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU", "unknown": "unknown"}
 _WORDS = {"pass": "passed", "fail": "failed", "undecided": "undecided"}
@@ -35,14 +35,13 @@ def outcome(one: AcceleratorReport) -> str:
 
 
 def why(one: AcceleratorReport) -> str:
-    """Why it did not pass: the reason it gave, or the checks that failed."""
-    failed = [
-        f"{check_title(c)} {with_unit(c.value, c.unit)}, limit {limit_text(c)}"
-        + (f": {c.hint}" if c.hint else "")
-        for c in one.checks
-        if c.gating and c.verdict != "pass"
-    ]
-    return one.reason or joined(failed)
+    """Why it did not pass: the reason it gave, or the checks that failed and the first hint."""
+    if one.reason:
+        return one.reason
+    failed = [c for c in one.checks if c.gating and c.verdict != "pass"]
+    figures = joined([f"{check_title(c)} is {with_unit(c.value, c.unit)}" for c in failed])
+    hint = next((c.hint for c in failed if c.hint), "")
+    return f"{figures}; {hint}" if hint else figures
 
 
 def latency_words(one: AcceleratorReport) -> str:

@@ -11,7 +11,10 @@ public struct Span<Element> {
   public subscript(_ index: Int) -> Element { values[index] }
 }
 
-public enum ComputeUnitKind: Sendable { case cpu, gpu, neuralEngine }
+public enum ComputeUnitKind: Sendable {
+  case cpu, gpu, neuralEngine
+  public static var availableKinds: Set<ComputeUnitKind> { [.cpu, .gpu, .neuralEngine] }
+}
 
 public struct SpecializationOptions: Sendable {
   public static let `default` = SpecializationOptions(kind: nil)

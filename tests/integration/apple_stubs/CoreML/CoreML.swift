@@ -193,8 +193,9 @@ public final class MLComputePlan: NSObject {
   public let modelStructure: MLModelStructure
 
   private override init() {
-    let operation = MLModelStructure.Program.Operation()
-    let block = MLModelStructure.Program.Block(operations: [operation, operation])
+    let names = ["const", "conv", "relu"]
+    let operations = names.map { MLModelStructure.Program.Operation(operatorName: $0) }
+    let block = MLModelStructure.Program.Block(operations: operations)
     modelStructure = .program(
       MLModelStructure.Program(functions: ["main": .init(block: block)]))
   }
@@ -210,7 +211,7 @@ public final class MLComputePlan: NSObject {
 
 public enum MLModelStructure {
   public struct Program {
-    public struct Operation {}
+    public struct Operation { public let operatorName: String }
     public struct Block { public let operations: [Operation] }
     public struct Function { public let block: Block }
     public let functions: [String: Function]

@@ -124,7 +124,7 @@ public struct Verifier {
       return one
     } catch {
       return Accelerator(
-        kind: unit.kind, name: unit.name, state: .failed, reason: String("\(error)".prefix(400)))
+        kind: unit.kind, name: unit.name, state: .failed, reason: oneLine("\(error)"))
     }
   }
 
@@ -191,6 +191,12 @@ public struct Verifier {
     let time = one.latency.map { String(format: ", %.2f ms", $0.p50Ms) } ?? ""
     return "\(one.vectors.count) vectors, \(decibels)\(time)"
   }
+}
+
+/// What the document takes as a text: one line, not too long.
+func oneLine(_ text: String) -> String {
+  let words = text.unicodeScalars.split { $0.value < 0x21 || $0.value == 0x7f }
+  return String(words.map(String.init).joined(separator: " ").prefix(400))
 }
 
 /// Milliseconds of a clock that only goes forward.

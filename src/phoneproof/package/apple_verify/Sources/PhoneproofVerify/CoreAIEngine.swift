@@ -12,13 +12,19 @@
     public init(systemVersion: String) { version = systemVersion }
 
     public var units: [(unit: ComputeUnit, missing: String?)] {
-      [
+      let kinds = ComputeUnitKind.availableKinds
+      return [
         (ComputeUnit(.cpu, "CPU"), nil),
-        (ComputeUnit(.gpu, "GPU preferred"), nil),
-        (ComputeUnit(.npu, "Neural Engine preferred"), nil),
+        (ComputeUnit(.gpu, "GPU preferred"), kinds.contains(.gpu) ? nil : Self.missing),
+        (
+          ComputeUnit(.npu, "Neural Engine preferred"),
+          kinds.contains(.neuralEngine) ? nil : Self.missing
+        ),
         (ComputeUnit(.any, "all units"), nil),
       ]
     }
+
+    private static let missing = "not on this device"
 
     public func load(_ url: URL, on unit: ComputeUnit) async throws -> LoadedModel {
       let model = try await AIModel(contentsOf: url, options: Self.options(unit.kind))

@@ -114,7 +114,7 @@
       case .program(let program) = plan.modelStructure, let main = program.functions["main"]
     else { return [] }
     var counts: [UnitKind: Int] = [:]
-    for operation in main.block.operations {
+    for operation in main.block.operations where operation.operatorName != "const" {
       guard let usage = plan.deviceUsage(for: operation) else { continue }
       counts[kind(of: usage.preferred), default: 0] += 1
     }

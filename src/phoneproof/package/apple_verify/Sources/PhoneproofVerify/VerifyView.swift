@@ -1,4 +1,5 @@
 #if canImport(SwiftUI)
+  import Foundation
   import GoldenVectors
   import SwiftUI
 

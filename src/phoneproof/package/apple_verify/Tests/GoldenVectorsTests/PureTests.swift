@@ -141,6 +141,13 @@ final class TreeHashTests: XCTestCase {
   }
 }
 
+final class TextTests: XCTestCase {
+  func testTextsAreOneLine() {
+    XCTAssertEqual(oneLine("a\n\tb \u{7f}c\u{1b}[1m"), "a b c [1m")
+    XCTAssertEqual(oneLine(String(repeating: "x", count: 900)).count, 400)
+  }
+}
+
 final class DeviceNameTests: XCTestCase {
   func testNames() {
     XCTAssertEqual(DeviceNames.name(of: "iPhone17,3"), "iPhone 16")
