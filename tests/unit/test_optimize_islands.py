@@ -8,12 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from phoneproof.core.optimization import LayerDamage
 from phoneproof.optimize.islands import (
     LARGEST,
     Computation,
     lost_in_float16,
-    noisiest,
     overflowing,
     with_readers,
 )
@@ -79,23 +77,3 @@ def test_no_weights_and_zeros_are_not_lost() -> None:
     assert not lost_in_float16(np.zeros(0, np.float32))
     assert not lost_in_float16(np.ones(4, np.float16))
     assert lost_in_float16(np.array([LARGEST * 1.01], np.float32))
-
-
-def damage(*values: float) -> tuple[LayerDamage, ...]:
-    return tuple(
-        LayerDamage(layer=f"l{index}", op="conv", macs=0.0, damage=value)
-        for index, value in enumerate(values)
-    )
-
-
-def test_as_few_layers_as_bring_the_noise_down() -> None:
-    layers = damage(1e-7, 1e-5, 1e-6)  # 1.11e-5 together: 49.5 dB
-    assert noisiest(layers, 49.0) == ()
-    assert noisiest(layers, 55.0) == ("l1",)  # 1.1e-6 is left: 59.6 dB
-    assert noisiest(layers, 60.0) == ("l1", "l2")  # 1e-7 is left: 70 dB
-    assert noisiest(layers, 71.0) == ("l1", "l2", "l0")
-    assert noisiest(layers, 55.0, spared=1) == ("l1", "l2")
-
-
-def test_no_layers_no_islands() -> None:
-    assert noisiest((), 300.0) == ()

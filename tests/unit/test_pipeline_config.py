@@ -211,6 +211,14 @@ undecided = "maybe"
         ("[targets.ios]\nlayout = 'NHWC'", "targets.ios.layout: a Core ML image is NCHW"),
         ("[targets.ios]\nroute = 'classic'", "targets.ios.route: the classic route ends in TFLite"),
         ("[targets.ios]\nminimum_ios = 19", "targets.ios.minimum_ios: "),
+        (
+            "[targets.ios]\nprecisions = ['weight_only_wi4']",
+            "targets.ios.precisions: weight_only_wi4 needs minimum_ios = 18",
+        ),
+        (
+            "[targets.ios]\nminimum_ios = 16\nprecisions = ['palette4', 'int8']",
+            "targets.ios.precisions: int8 needs minimum_ios = 17",
+        ),
         ("[targets.andriod]", "targets.andriod: unknown key; did you mean android?"),
         ("[checks]\ntop1_drop = -0.1", "checks.top1_drop: a limit must be at least 0"),
         ("[checks]\ntop1_drop = 1.5", "one point is 0.01"),

@@ -79,30 +79,6 @@ def lost_in_float16(weights: Weights) -> bool:
     return power > 0 and math.sqrt(float(np.mean(error**2)) / power) > LOST_WEIGHTS
 
 
-def noisiest(damage: Sequence[LayerDamage], snr_db: float, spared: int = 0) -> tuple[str, ...]:
-    """As few layers as bring the expected noise of the others down to a signal-to-noise ratio.
-
-    Noise of layers that round on their own adds up: the powers of all that stay float16 are summed
-    and the most harmful taken out until the rest is quiet enough.
-
-    Args:
-        damage: noise power of each layer alone relative to the signal's.
-        snr_db: 20 dB a factor of 10 in amplitude.
-        spared: layers to take out more than that, where an earlier count was not enough.
-
-    Returns:
-        Their names, the most harmful first.
-    """
-    ranked = sorted(damage, key=lambda one: -one.damage)
-    allowed = 10.0 ** (-snr_db / 10)
-    left = math.fsum(one.damage for one in ranked)
-    count = 0
-    while count < len(ranked) and left > allowed:
-        count += 1
-        left = math.fsum(one.damage for one in ranked[count:])
-    return tuple(one.layer for one in ranked[: count + spared])
-
-
 def expected_db(damage: Sequence[LayerDamage], without: Collection[str] = ()) -> float:
     """The signal-to-noise ratio of the output that is worst off, where some layers do not round."""
     noise = max(_noise(damage, without).values(), default=0.0)

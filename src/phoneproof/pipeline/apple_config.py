@@ -8,9 +8,19 @@ from typing import Final
 from phoneproof.core.apple import AppleForm
 from phoneproof.core.binding import Format
 from phoneproof.pipeline.config_faults import Fault
-from phoneproof.pipeline.config_types import TargetConfig, TargetName
+from phoneproof.pipeline.config_types import PrecisionRequest, TargetConfig, TargetName
 
 _APPLES_OWN: Final = ("input", "minimum_ios")
+_FIRST_IOS: Final[dict[PrecisionRequest, int]] = {
+    "weight_only_wi8": 16,
+    "palette6": 16,
+    "palette4": 16,
+    "sparse": 16,
+    "static_wi8_ai8": 17,
+    "int8": 17,
+    "weight_only_wi4": 18,
+}
+"""The first system that reads a precision's files (docs/reference/apple-precisions.md)."""
 
 
 def apple_form(target: TargetConfig, format_: Format) -> AppleForm:
@@ -35,6 +45,12 @@ def apple_faults(
     if "coreml" in formats and target.layout == "NHWC" and target.input != "tensor":
         what = 'a Core ML image is NCHW; leave the layout out, or set input = "tensor"'
         yield Fault(place=f"{place}.layout", what=what)
+    if "coreml" in formats:
+        for precision in target.precisions or ():
+            needed = _FIRST_IOS.get(precision, 0)
+            if needed > apple_form(target, "coreml").minimum_ios:
+                what = f"{precision} needs minimum_ios = {needed}"
+                yield Fault(place=f"{place}.precisions", what=what)
     if name == "ios" and target.route == "classic":
         what = "the classic route ends in TFLite; leave it out"
         yield Fault(place=f"{place}.route", what=what)

@@ -46,7 +46,11 @@ AVAILABLE_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
     "tflite": _PRECISIONS,
     "onnx": _PRECISIONS,
     "saved_model": ("float32",),
-    "coreml": ("float32", "float16"),
+    "coreml": (
+        *("float32", "float16"),
+        *("weight_only_wi8", "weight_only_wi4", "palette6", "palette4", "static_wi8_ai8"),
+        "sparse",
+    ),
     "coreai": ("float32", "float16"),
 }
 DEFAULT_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {

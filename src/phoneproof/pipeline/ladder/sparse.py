@@ -55,7 +55,7 @@ def sparse(chain: ArtifactChain, wanted: ArtifactRequest, parent: MadeArtifact) 
 
 def _tried(bench: Workbench, trunk: Trunk, share: float) -> Tried:
     one = bench.attempt("sparse", _words(share), trunk, Sparse(share=share))
-    if one.judged is None:
+    if one.judged is None or one.judged.made.path.is_dir():  # a mask stores no zeros to compress
         return one
     words = f"{_words(share)}, {gzip_size(one.judged.made.path)} bytes gzip"
     return replace(one, attempt=msgspec.structs.replace(one.attempt, what=words))

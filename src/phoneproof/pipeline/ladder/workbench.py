@@ -14,7 +14,7 @@ from phoneproof.core.contract import Decode
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.optimization import LayerDamage
-from phoneproof.core.recipe import RangeMethod, Recipe, Split, Static
+from phoneproof.core.recipe import Float16, RangeMethod, Recipe, Split, Static
 from phoneproof.core.report import Attempt
 from phoneproof.data.split import Splits
 from phoneproof.optimize.read_bounds import RANGES
@@ -149,6 +149,16 @@ class Workbench:
             attempt = broken_attempt(rung, words, error)
             return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt)
         attempt = _measured(rung, words, judged, started)
+        return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt, judged=judged)
+
+    def as_it_is(self, rung: Rung, what: str, trunk: Trunk) -> Tried:
+        """The trunk's own file, measured as a candidate."""
+        started = time.monotonic()
+        artifact = msgspec.structs.replace(trunk.made.artifact, requested=self.wanted.precision)
+        made = self._named_apart(replace(trunk.made, artifact=artifact))
+        judged = self.judge(made, self.splits.selection)
+        attempt = _measured(rung, what, judged, started)
+        recipe = Float16(float32_share=0.0)
         return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt, judged=judged)
 
     def threshold_may_help(self, tried: Tried) -> bool:
