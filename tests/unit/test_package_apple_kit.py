@@ -39,7 +39,7 @@ def test_sources_are_shipped_as_they_are(shipped: Shipped) -> None:
     files = {p.relative_to(kit): p.read_bytes() for p in kit.rglob("*") if p.is_file()}
     theirs = {path: data for path, data in files.items() if "Payload" not in path.parts}
     assert theirs == ours
-    assert {path.suffix for path in ours} == {".swift"}
+    assert {path.suffix for path in ours} == {".swift", ".md"}
 
 
 def test_a_bundle_with_a_kit_is_whole(shipped: Shipped) -> None:
