@@ -35,7 +35,13 @@ BUILT_PAYLOAD = ".build/debug/PhoneproofVerify_PhoneproofVerify.resources/Payloa
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chroot() -> Path:
+    """Asked for first: without it nothing is built only to be skipped."""
+    return toolchain()
+
+
+@pytest.fixture(scope="module")
+def shipped(chroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with one Core ML artifact that takes pictures, made as users make it."""
     folder = write_project(tmp_path_factory.mktemp("apple"))
     init = phoneproof("init", "colours.onnx", "--images", "val", cwd=folder)
@@ -82,8 +88,8 @@ class Kit:
 
 
 @pytest.fixture(scope="module")
-def kit(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    swift = Swift(root=toolchain(), folder=tmp_path_factory.mktemp("swift"))
+def kit(chroot: Path, shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Kit:
+    swift = Swift(root=chroot, folder=tmp_path_factory.mktemp("swift"))
     with_stubs(shipped / KIT, swift.folder / "kit")
     said = swift.succeed("cd kit && swift build --build-tests")
     return Kit(swift=swift, said=said)
@@ -223,10 +229,10 @@ def test_models_that_take_tensors(kit: Kit, tmp_path: Path, task: str) -> None:
 
 
 def test_without_apples_frameworks_the_kit_says_so(
-    shipped: Path, tmp_path_factory: pytest.TempPathFactory
+    chroot: Path, shipped: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """What ships, unchanged, where there is neither Core ML nor Core AI."""
-    swift = Swift(root=toolchain(), folder=tmp_path_factory.mktemp("plain"))
+    swift = Swift(root=chroot, folder=tmp_path_factory.mktemp("plain"))
     shutil.copytree(shipped / KIT, swift.folder / "kit")
     said = swift.succeed("cd kit && swift build --product phoneproof-verify")
     assert "warning:" not in said
