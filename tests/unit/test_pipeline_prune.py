@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from phoneproof.capture.base import Factory
 from phoneproof.core.errors import ConfigError
 from phoneproof.core.recipe import Prune
 from phoneproof.pipeline.config import load_config, prune_of
@@ -33,6 +34,54 @@ def test_one_more_file_beside_those_that_were_asked_for(tmp_path: Path) -> None:
     assert requests == {"tflite-float16": None, "tflite-float32-pruned": wanted}
 
 
+def test_integers_are_made_of_the_pruned_file_too(tmp_path: Path) -> None:
+    config = load_config(
+        written(
+            tmp_path,
+            'formats = ["tflite", "onnx"]\nio = "int8"\n'
+            'precisions = ["float16", "int8", "dynamic_wi8", "sparse"]\nprune = { macs = 0.5 }',
+        )
+    )
+    pruned = [one for one in artifact_requests(config, ()) if one.prune is not None]
+    precisions = ("float32", "dynamic_wi8", "static_wi8_ai8")
+    assert {one.id for one in pruned} == {
+        f"{format_}-{precision}-pruned"
+        for format_ in ("tflite", "onnx")
+        for precision in precisions
+    }
+    assert {one.io.input for one in pruned if one.id == "tflite-static_wi8_ai8-pruned"} == {"int8"}
+
+
+def test_code_of_ones_own_is_known_by_its_content(tmp_path: Path) -> None:
+    path = written(tmp_path, 'prune = { macs = 0.5, finetune = "my_training:recover" }')
+    found = []
+    for text in ("EPOCHS = 1\n", "EPOCHS = 2\n"):
+        (tmp_path / "my_training.py").write_text(text)
+        requests = artifact_requests(load_config(path), ())
+        (code,) = {one.finetune for one in requests if one.finetune is not None}
+        assert code.code == Factory(
+            target="my_training:recover", folder=tmp_path, called="finetune"
+        )
+        found.append(code.sha256)
+    assert found[0] != found[1]
+
+
+def test_code_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    path = written(tmp_path, 'prune = { macs = 0.5, finetune = "nowhere_at_all:recover" }')
+    with pytest.raises(ConfigError, match="no module nowhere_at_all for the finetune") as caught:
+        artifact_requests(load_config(path), ())
+    assert "in prune names function recover()" in caught.value.next_step
+
+
+def test_two_targets_may_not_train_one_file_in_two_ways(tmp_path: Path) -> None:
+    (tmp_path / "my_training.py").write_text("EPOCHS = 1\n")
+    prune = 'formats = ["onnx"]\nprune = {{ macs = 0.5{} }}'
+    own = prune.format(', finetune = "my_training:recover"')
+    path = written(tmp_path, f"{own}\n[targets.server]\n{prune.format('')}")
+    with pytest.raises(ConfigError, match="two targets want different files"):
+        artifact_requests(load_config(path), ())
+
+
 def test_a_size_target(tmp_path: Path) -> None:
     config = load_config(written(tmp_path, "prune = { size = 0.4 }"))
     assert config.targets.android is not None
@@ -51,6 +100,9 @@ def test_a_size_target(tmp_path: Path) -> None:
         ("prune = { macs = 0.5, seconds = inf }", "finite"),
         ('prune = { macs = 0.5 }\nroute = "classic"', "classic route"),
         ("prune = { mac = 0.5 }", "macs"),
+        ('prune = { macs = 0.5, finetune = "recover" }', "module:function"),
+        ('prune = { macs = 0.5, finetune = "" }', "module:function"),
+        ("prune = { macs = 0.5, finetune = 5 }", "finetune"),
     ],
 )
 def test_what_cannot_be_asked_for(target: str, words: str, tmp_path: Path) -> None:

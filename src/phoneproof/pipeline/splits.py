@@ -65,7 +65,7 @@ def split_hazards(splits: Splits | None) -> tuple[Hazard, ...]:
     return (
         Hazard(
             name="selected on these images",
-            found=f"{len(splits.confirmation.items)} images: the int8 files are chosen{calibrates} "
+            found=f"{len(splits.confirmation.items)} images: optimised files are chosen{calibrates} "
             "on the images that their figures are shown for, which flatters them a little",
             next_step=f"about {_ENOUGH} evaluation images are confirmed on images of their own",
             severity="note",
