@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from phoneproof.core.artifact import file_sha256
 from phoneproof.core.capture import Capture
 from phoneproof.core.check import worst_verdict
+from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.report import ArtifactReport, DatasetReport, Report, SplitReport
 from phoneproof.core.search import ContractSearch
+from phoneproof.pipeline.apple_report import with_feeding
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
 from phoneproof.pipeline.cache import storage_errors
 from phoneproof.pipeline.chain_report import chain_report
@@ -88,6 +90,7 @@ def compose_report(
                 one.held_to or one.made.artifact.requested, one.made.artifact.format
             ),
             built.examined,
+            request.contract,
         )
         for one in judged
     )
@@ -137,7 +140,9 @@ def compose_report(
     )
 
 
-def _artifact_report(one: JudgedArtifact, limits: Limits, examined: Examined) -> ArtifactReport:
+def _artifact_report(
+    one: JudgedArtifact, limits: Limits, examined: Examined, contract: Contract
+) -> ArtifactReport:
     artifact = one.made.artifact
     lineage = artifact.lineage
     facts = examined.facts.get(artifact.id)
@@ -151,7 +156,7 @@ def _artifact_report(one: JudgedArtifact, limits: Limits, examined: Examined) ->
         sha256=artifact.sha256,
         parent=lineage.parent,
         step=lineage.step,
-        options=lineage.options,
+        options=with_feeding(artifact, contract),
         tools=lineage.tools,
         seconds=lineage.seconds,
         peak_rss_bytes=lineage.peak_rss_bytes,
