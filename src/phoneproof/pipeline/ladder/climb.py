@@ -50,6 +50,8 @@ WITHIN_REACH: Final = 4.0
 """How many times its limits a file may lose for learning to be tried: a detector that lost 19 times
 its limit lost as much after 40 % of the budget."""
 
+_CHANGE_THE_FUNCTION: Final = frozenset({"bias", "learned"})
+
 EVENING_SHARE: Final = 0.1
 """The same for equalisation and for bias correction, which take a minute of large models."""
 
@@ -89,6 +91,16 @@ class Climb:
         """The best candidate with int8 activations, and its recipe."""
         found = [(one, one.recipe) for one in self.tried if isinstance(one.recipe, Static)]
         return min(found, key=lambda pair: pair[0].excess)
+
+    def best_static_of_the_function(self) -> tuple[Tried, Static]:
+        """The same, of the files whose float32 parent still computes what the original does.
+
+        Bias correction and learning change the parent to make up for its rounding: as a teacher,
+        or a mean to be met, it is wrong.
+        """
+        found = [(one, one.recipe) for one in self.tried if isinstance(one.recipe, Static)]
+        kept = [pair for pair in found if pair[0].rung not in _CHANGE_THE_FUNCTION]
+        return min(kept, key=lambda pair: pair[0].excess)
 
     def attempt(self, rung: Rung, trunk: Trunk, *tries: tuple[str, Recipe]) -> None:
         """Make and measure candidates side by side."""
@@ -212,14 +224,14 @@ def _layerwise(climbing: Climb) -> Iterator[None]:
         return
     yield from _widen(climbing, best.trunk, recipe, NARROW_MACS)
     for rung, repairer, share in _REPAIRS:
-        start, rounded = climbing.best_static()
-        changed = _repaired(climbing, start, rounded, rung, repairer, share)
+        start, rounded = climbing.best_static_of_the_function()
+        changed = _repaired(climbing, start.trunk, rounded, rung, repairer, share)
         if changed is not None:
             method: RangeMethod = "learned" if rung == "learned" else rounded.ranges
             better = msgspec.structs.replace(rounded, ranges=method)
             climbing.attempt(rung, changed, (f"{method} ranges", better))
             yield
-    # Repairs answer the rounding of all layers: without the rounding of some they do harm.
+    best, recipe = climbing.best_static_of_the_function()  # what answers rounding of all layers
     yield from _widen(climbing, best.trunk, recipe, WIDE_MACS)
 
 
@@ -245,12 +257,12 @@ def _split(climbing: Climb, trunk: Trunk) -> Trunk | None:
 
 
 def _repaired(
-    climbing: Climb, start: Tried, recipe: Static, rung: Rung, repairer: str, share: float
+    climbing: Climb, trunk: Trunk, recipe: Static, rung: Rung, repairer: str, share: float
 ) -> Trunk | None:
-    """The trunk of `start` after a repair, where there is time for it and something to change."""
-    bench, trunk = climbing.bench, start.trunk
-    if rung == "learned" and start.excess > WITHIN_REACH:
-        far = f"the best file so far loses {start.excess:.1f} times what it may"
+    """The trunk after a repair, where there is time for it and something that it could change."""
+    bench, excess = climbing.bench, climbing.best().excess
+    if rung == "learned" and excess > WITHIN_REACH:
+        far = f"the best file so far loses {excess:.1f} times what it may"
         climbing.skip(trunk, (rung,), f"{far}, learning is for {WITHIN_REACH:g} times at most")
         return None
     if rung == "learned" and bench.splits.calibration_judges:
