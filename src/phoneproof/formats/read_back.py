@@ -12,7 +12,7 @@ from phoneproof.formats.shares import gzip_size
 
 
 def read_back(path: Path, format_: Format) -> ReadBack | None:
-    """Read a file back, its compressed size too; null for formats that are folders, and the hub.
+    """Read a file back, its compressed size too; null for formats that nobody reads so.
 
     Raises:
         InvalidInput: not a file of that format.
@@ -35,6 +35,10 @@ def contents(path: Path, format_: Format) -> ReadBack | None:
         from phoneproof.formats.onnx_read_back import onnx_contents
 
         return onnx_contents(path)
+    if format_ == "coreml":
+        from phoneproof.formats.coreml.read_back import coreml_contents
+
+        return coreml_contents(path)
     return None
 
 

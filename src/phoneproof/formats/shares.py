@@ -59,7 +59,10 @@ def zeros_in(weights: Iterable[NDArray[np.float32]]) -> float | None:
 
 
 def gzip_size(path: Path) -> int:
-    """Bytes of a file compressed with gzip level 9, no name and no time in the header."""
+    """Bytes of a file compressed with gzip level 9, no name and no time in the header; of a folder
+    those of its files."""
+    if path.is_dir():
+        return sum(gzip_size(file) for file in sorted(path.rglob("*")) if file.is_file())
     packer = zlib.compressobj(9, zlib.DEFLATED, _GZIP)
     size = 0
     with path.open("rb") as stream:
