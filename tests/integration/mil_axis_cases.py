@@ -217,6 +217,67 @@ def resize(draw: Draw) -> Case:
     )
 
 
+def resample(draw: Draw) -> Case:
+    x, (height, width) = _picture(draw), _sides(draw)
+    aligned = draw.flag()
+    borders = draw.choice(["constant", "border", "reflection" if aligned else "symmetric"])
+    mode = draw.choice(["normalized_minus_one_to_one", "normalized_zero_to_one"])
+    if draw.flag() and borders != "reflection" and not aligned:
+        mode = "unnormalized"
+    places = draw.array((1, height, width, 2), -1.4, 1.4)
+    fed, value = places, draw.choice([0.0, 1.5]) if borders == "constant" else 0.0
+    if mode == "normalized_zero_to_one":
+        fed = (places + 1) / 2
+    if mode == "unnormalized":  # the centre of pixel i is (2 i + 1) / side - 1
+        fed = ((places + 1) * np.array([x.shape[3], x.shape[2]]) - 1) / 2
+    expected = functional.grid_sample(
+        tensor(x) - value,
+        tensor(places),
+        mode="bilinear",
+        padding_mode={"constant": "zeros", "border": "border"}.get(borders, "reflection"),
+        align_corners=aligned,
+    )
+    return Case(
+        body=lambda mb, x, y: mb.resample(
+            x=x,
+            coordinates=y,
+            sampling_mode="bilinear",
+            padding_mode=borders,
+            padding_value=value,
+            coordinates_mode=mode,
+            align_corners=aligned,
+            name="out",
+        ),
+        feeds=[x, fed.astype(np.float32)],
+        expected=[expected + value],
+        tolerance=1e-4,  # the places of one are the other's, after one more rounding
+    )
+
+
+def affine(draw: Draw) -> Case:
+    x, height, width = _picture(draw), draw.integer(2, 9), draw.integer(2, 9)
+    matrix = draw.array((1, 6), -1.2, 1.2)
+    grid = functional.affine_grid(
+        tensor(matrix).reshape(1, 2, 3), [1, x.shape[1], height, width], align_corners=True
+    )
+    return Case(
+        body=lambda mb, x, y: mb.affine(
+            x=x,
+            transform_matrix=y,
+            output_height=height,
+            output_width=width,
+            sampling_mode="bilinear",
+            padding_mode="constant",
+            padding_value=0.0,
+            coordinates_mode="normalized_minus_one_to_one",
+            align_corners=True,
+            name="out",
+        ),
+        feeds=[x, matrix],
+        expected=[functional.grid_sample(tensor(x), grid, align_corners=True)],
+    )
+
+
 def fill(draw: Draw) -> Case:
     x, value = draw.array(draw.shape(1, 3)), draw.choice([0.0, 1.5, -2.0])
     return Case(
@@ -309,6 +370,7 @@ def suppression(draw: Draw) -> Case:
 
 
 AXIS_CASES: Mapping[str, MakeCase] = {
+    "affine": affine,
     "argsort": argsort,
     "cumsum": cumsum,
     "fill": fill,
@@ -332,6 +394,7 @@ AXIS_CASES: Mapping[str, MakeCase] = {
     "reduce_prod": _reduction("reduce_prod", np.prod, low=0.5),
     "reduce_sum": _reduction("reduce_sum", np.sum),
     "reduce_sum_square": _reduction("reduce_sum_square", lambda x, **given: np.sum(x * x, **given)),
+    "resample": resample,
     "resize": resize,
     "resize_bilinear": resize_bilinear,
     "resize_nearest_neighbor": resize_nearest_neighbor,

@@ -18,7 +18,9 @@ from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.formats.coreml.file import read_coreml
 from phoneproof.formats.coreml.program import BlobReference, Operation, Program, Reference
 from phoneproof.formats.coreml.program_read import program_of
+from phoneproof.formats.quiet import quiet
 from phoneproof.runtimes.backends.coreml import CoreMlRuntime, MilSession, open_counting
+from phoneproof.runtimes.backends.coremltools_quiet import import_coremltools
 from phoneproof.runtimes.backends.mil_torch.float16 import finding
 from tests.integration.mil_programs import Array, Body, save
 from tests.unit import coreml_files
@@ -349,6 +351,31 @@ def test_an_array_input_takes_no_bytes(package: Path) -> None:
     session = CoreMlRuntime().open(package)
     with pytest.raises(InvalidInput, match="wrong type"):
         session.run({session.inputs[0].name: X.astype(np.uint8)})
+
+
+def test_a_classifier_gives_its_probabilities(tmp_path: Path) -> None:
+    tools = import_coremltools()
+
+    class Shares(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.softmax(x.flatten(1), 1)
+
+    x = X[:, :1, :1, :5]
+    program = torch.export.export(Shares(), (torch.from_numpy(x.copy()),))
+    with quiet():
+        model = tools.convert(
+            program.run_decompositions({}),
+            classifier_config=tools.ClassifierConfig(list("abcde")),
+            minimum_deployment_target=tools.target.iOS17,
+            compute_precision=tools.precision.FLOAT32,
+            skip_model_load=True,
+        )
+    model.save(str(tmp_path / "classes.mlpackage"))
+    session = CoreMlRuntime().open(tmp_path / "classes.mlpackage")
+    (spec,) = session.outputs
+    (found,) = session.run({session.inputs[0].name: x}).values()
+    assert (spec.name, spec.shape) == ("classLabel_probs", (1, 5))
+    np.testing.assert_allclose(found, torch.softmax(torch.from_numpy(x).flatten(1), 1), rtol=1e-6)
 
 
 def test_values_go_when_nothing_reads_them_again(tmp_path: Path) -> None:

@@ -152,8 +152,8 @@ class _Reader:
             return self._tensor(type_, message.immediateValue.tensor)
         if kind == "list":
             items = [self.value(item) for item in message.immediateValue.list.values]
-            texts = [item.text for item in items if isinstance(item, Text)]
-            if len(texts) == len(items):
+            texts = [_word(item) for item in items]
+            if "" not in texts:
                 return TextList(texts=tuple(texts))
         raise Unsupported(
             f"{self._name} has a constant that is not read", found=f"a {kind or 'value'}"
@@ -209,6 +209,13 @@ class _Reader:
 
     def _damaged(self, found: str) -> InvalidInput:
         return InvalidInput(f"the program of {self._name} is damaged", found=found)
+
+
+def _word(item: Value) -> str:
+    """A label, which may be a whole number; empty for what is no label."""
+    if isinstance(item, Immediate) and item.values.size == 1:
+        return str(item.values.item())
+    return item.text if isinstance(item, Text) else ""
 
 
 def _side(dimension: Message) -> int:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from phoneproof.formats.coreml.description import (
     Description,
     Feature,
     ImageFeature,
+    OtherFeature,
     description_of,
 )
 from phoneproof.formats.coreml.file import CoreMlFile, read_coreml
@@ -93,7 +95,7 @@ class MilSession:
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """As the description lists them."""
+        """As the description lists them; of a classifier the probabilities, without the label."""
         return self._outputs
 
     def run(self, tensors: Tensors) -> dict[str, Tensor]:
@@ -195,21 +197,27 @@ def _specs(
     found = []
     for feature in features:
         type_ = by_name.get(feature.name)
+        if isinstance(feature, OtherFeature) and type_ is None and feature.kind in _LABELS:
+            continue  # a classifier's best label: its probabilities say it
         if not isinstance(type_, TensorType):
             raise InvalidInput(
                 f"the description of {name} does not fit its program",
                 found=f"{feature.name!r} is described, but no value of the program",
             )
-        if isinstance(feature, ImageFeature):
-            kind = "float32"
-        elif isinstance(feature, ArrayFeature):
-            kind = feature.dtype
-        else:
-            raise Unsupported(
-                f"{name} takes or gives what is no tensor",
-                found=f"{feature.name!r}: {feature.kind}",
-            )
-        found.append(
-            TensorSpec(name=feature.name, shape=type_.shape, dtype=dtype_of(kind, feature.name))
-        )
+        dtype = dtype_of(_dtype(name, feature), feature.name)
+        found.append(TensorSpec(name=feature.name, shape=type_.shape, dtype=dtype))
     return tuple(found)
+
+
+_LABELS: Final = ("string", "int64")
+"""What a classifier's best label may be; its probabilities are a dictionary."""
+
+
+def _dtype(name: str, feature: Feature) -> str:
+    if isinstance(feature, ArrayFeature):
+        return feature.dtype
+    if isinstance(feature, ImageFeature) or feature.kind == "dictionary":
+        return "float32"
+    raise Unsupported(
+        f"{name} takes or gives what is no tensor", found=f"{feature.name!r}: {feature.kind}"
+    )

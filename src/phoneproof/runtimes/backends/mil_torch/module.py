@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,15 +20,11 @@ from phoneproof.core.errors import InvalidInput, Unsupported, first_line
 from phoneproof.formats.coreml.blob import BlobFile
 from phoneproof.formats.coreml.program import (
     Argument,
-    BlobReference,
-    Immediate,
     NamedType,
     Operation,
     Program,
     Reference,
     TensorType,
-    Text,
-    TextList,
 )
 from phoneproof.runtimes.backends.mil_torch.call import (
     MOST_NUMBERS,
@@ -41,6 +36,7 @@ from phoneproof.runtimes.backends.mil_torch.call import (
     Place,
     Words,
 )
+from phoneproof.runtimes.backends.mil_torch.constants import ConstantReader
 from phoneproof.runtimes.backends.mil_torch.float16 import (
     KINDS,
     MOVES,
@@ -94,15 +90,18 @@ class MilModule:
         name: str,
         shapes: Mapping[str, tuple[int, ...]] | None = None,
     ) -> None:
-        self._blob = blob
         self._name = name
+        self._reader = ConstantReader(blob, name)
         self._constants: dict[str, Constant | Words] = {}
+        self._classes: dict[str, str] = {}
+        self._labels: set[str] = set()
         self._found: dict[str, Float16Finding] = {}
         self.inputs = tuple(self._fixed(item, shapes or {}) for item in program.inputs)
         values = self._starts()
         steps = self._planned(program.operations, values)
-        self._steps = _with_lifetimes(steps, set(program.outputs))
-        self.outputs = tuple(self._output(output, values) for output in program.outputs)
+        self._steps = _with_lifetimes(steps, {*program.outputs, *self._classes.values()})
+        given = [output for output in program.outputs if output not in self._labels]
+        self.outputs = tuple(self._output(output, values) for output in given)
 
     def run(
         self, tensors: Mapping[str, Tensor], watch: Watch | None = None, *, count: bool = False
@@ -181,6 +180,7 @@ class MilModule:
         return rounded(value)
 
     def _result(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
+        name = self._classes.get(name, name)
         constant = self._constants.get(name)
         return constant.tensor if isinstance(constant, Constant) else values[name]
 
@@ -207,7 +207,11 @@ class MilModule:
         steps = []
         for operation in operations:
             if operation.type == "const":
-                self._note_constant(operation)
+                name, constant = self._reader.of_operation(operation)
+                self._constants[name] = constant
+                continue
+            if operation.type == "classify":
+                self._note_classes(operation, values)
                 continue
             place = self._place(operation, values)
             run = OPERATORS.get(operation.type)
@@ -231,10 +235,7 @@ class MilModule:
         given.update(operation.inputs)
         for output in operation.outputs:
             if output.name in values or output.name in self._constants:
-                raise InvalidInput(
-                    f"the program of {self._name} is damaged",
-                    found=f"two values are named {output.name!r}",
-                )
+                raise self._damaged(f"two values are named {output.name!r}")
         return Place(
             type=operation.type,
             name=operation.name,
@@ -249,40 +250,27 @@ class MilModule:
         self, operation: Operation, argument: Argument, values: Mapping[str, Tensor]
     ) -> Input:
         if not isinstance(argument, Reference):
-            return self._constant(argument)
+            return self._reader.constant(argument)
         if argument.name in self._constants:
             return self._constants[argument.name]
         if argument.name not in values:
-            raise InvalidInput(
-                f"the program of {self._name} is damaged",
-                found=f"{operation.name!r} reads {argument.name!r}, which nothing makes before it",
+            raise self._damaged(
+                f"{operation.name!r} reads {argument.name!r}, which nothing makes before it"
             )
         return Named(name=argument.name)
 
-    def _note_constant(self, operation: Operation) -> None:
-        value = operation.attributes.get("val")
-        if value is None or len(operation.outputs) != 1:
-            raise InvalidInput(
-                f"the program of {self._name} is damaged",
-                found=f"constant {operation.name!r} without a value",
-            )
-        self._constants[operation.outputs[0].name] = self._constant(value)
+    def _note_classes(self, operation: Operation, values: Mapping[str, Tensor]) -> None:
+        """A classifier's last operation: probabilities become a dictionary, the best a label.
 
-    def _constant(self, value: Immediate | Text | TextList | BlobReference) -> Constant | Words:
-        if isinstance(value, Text):
-            return Words(texts=(value.text,))
-        if isinstance(value, TextList):
-            return Words(texts=value.texts)
-        if isinstance(value, Immediate):
-            numbers = value.values
-        else:
-            numbers = self._blob(value.file).read(value.type, value.offset)
-        if value.type.dtype not in KINDS:
-            raise Unsupported(f"{self._name} holds numbers of type {value.type.dtype}")
-        wide = np.array(numbers, order="C")  # torch wants memory of its own that it may write to
-        if wide.dtype in (np.uint16, np.uint32):
-            wide = wide.astype(np.int64)
-        return Constant(torch.from_numpy(wide).to(KINDS[value.type.dtype]))
+        What is given here are the probabilities; the label is left out.
+        """
+        source = operation.inputs.get("probabilities", ())
+        read = self._input(operation, source[0], values) if source else None
+        if not isinstance(read, Named) or len(operation.outputs) != 2:
+            raise self._damaged(f"{operation.name!r} classifies nothing")
+        label, classes = operation.outputs
+        self._labels.add(label.name)
+        self._classes[classes.name] = read.name
 
     def _folded(self, run: Operator, place: Place, values: Mapping[str, Tensor]) -> bool:
         """Compute on the spot what constants alone, or shapes alone, decide."""
@@ -320,12 +308,16 @@ class MilModule:
                 raise InvalidInput(f"{place.where} makes a tensor of {list(result.shape)}")
             _require_shape(result, declared, place)
 
+    def _damaged(self, found: str) -> InvalidInput:
+        return InvalidInput(f"the program of {self._name} is damaged", found=found)
+
     def _output(self, name: str, values: Mapping[str, Tensor]) -> NamedType:
+        source = self._classes.get(name, name)
         for step in self._steps:
             for output in step.place.outputs:
-                if output.name == name:
+                if output.name == source:
                     type_ = _tensor_type(output)
-                    shape = tuple(int(side) for side in values[name].shape)
+                    shape = tuple(int(side) for side in values[source].shape)
                     return NamedType(name=name, type=TensorType(dtype=type_.dtype, shape=shape))
         given = next((item for item in self.inputs if item.name == name), None)
         if given is None:

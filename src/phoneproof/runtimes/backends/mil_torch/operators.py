@@ -18,6 +18,7 @@ from phoneproof.runtimes.backends.mil_torch.pools import POOLS
 from phoneproof.runtimes.backends.mil_torch.products import PRODUCTS
 from phoneproof.runtimes.backends.mil_torch.reductions import REDUCTIONS
 from phoneproof.runtimes.backends.mil_torch.resizes import RESIZES
+from phoneproof.runtimes.backends.mil_torch.sampling import SAMPLING
 from phoneproof.runtimes.backends.mil_torch.shapes import SHAPES
 from phoneproof.runtimes.backends.mil_torch.slices import SLICES
 
@@ -35,6 +36,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         **PRODUCTS,
         **REDUCTIONS,
         **RESIZES,
+        **SAMPLING,
         **SHAPES,
         **SLICES,
     }

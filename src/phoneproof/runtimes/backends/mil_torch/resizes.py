@@ -20,12 +20,12 @@ Places = Callable[[int, int], Tensor]
 """(input side, output side) -> float64 positions, not yet cut to the input."""
 
 
-_LONGEST_SIDE: Final = 1 << 20
+LONGEST_SIDE: Final = 1 << 20
 """No image is longer; damaged and hostile files ask for it."""
 
 
 def _require_sides(call: Call, sides: Sequence[int]) -> None:
-    if not all(1 <= side <= _LONGEST_SIDE for side in sides):
+    if not all(1 <= side <= LONGEST_SIDE for side in sides):
         raise call.misfit(f"a resize to {list(sides)}")
 
 

@@ -52,7 +52,7 @@ def padding(
     Args:
         sides: of the input. kernel: how far a window reaches, dilation included.
     """
-    kind, count = call.text("pad_type", "valid"), len(sides)
+    kind, count = call.text("pad_type", "valid").lower(), len(sides)
     if kind == "valid":
         return Padding(before=(0,) * count, after=(0,) * count)
     if kind == "custom":

@@ -1,0 +1,58 @@
+"""A program's constants as torch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from phoneproof.core.errors import InvalidInput, Unsupported
+from phoneproof.formats.coreml.blob import BlobFile
+from phoneproof.formats.coreml.program import Immediate, Operation, Text, TextList, Value
+from phoneproof.runtimes.backends.mil_torch.call import Constant, Words
+from phoneproof.runtimes.backends.mil_torch.float16 import KINDS
+
+
+class ConstantReader:
+    """Args: blob: opens a file of weights by the name that the program uses. name: the model's."""
+
+    def __init__(self, blob: Callable[[str], BlobFile], name: str) -> None:
+        self._blob = blob
+        self._name = name
+
+    def of_operation(self, operation: Operation) -> tuple[str, Constant | Words]:
+        """The name of a ``const`` and what it holds.
+
+        Raises:
+            InvalidInput: it holds nothing, or its weights are damaged.
+        """
+        value = operation.attributes.get("val")
+        if value is None or len(operation.outputs) != 1:
+            raise InvalidInput(
+                f"the program of {self._name} is damaged",
+                found=f"constant {operation.name!r} without a value",
+            )
+        return operation.outputs[0].name, self.constant(value)
+
+    def constant(self, value: Value) -> Constant | Words:
+        """Numbers in memory of their own, or texts.
+
+        Raises:
+            InvalidInput: the weights are damaged.
+            Unsupported: a type of numbers that is not kept.
+        """
+        if isinstance(value, Text):
+            return Words(texts=(value.text,))
+        if isinstance(value, TextList):
+            return Words(texts=value.texts)
+        if value.type.dtype not in KINDS:
+            raise Unsupported(f"{self._name} holds numbers of type {value.type.dtype}")
+        if isinstance(value, Immediate):
+            numbers = value.values
+        else:
+            numbers = self._blob(value.file).read(value.type, value.offset)
+        wide = np.array(numbers, order="C")  # torch wants memory of its own that it may write to
+        if wide.dtype in (np.uint16, np.uint32):  # types that torch hardly computes with
+            wide = wide.astype(np.int64)
+        return Constant(torch.from_numpy(wide).to(KINDS[value.type.dtype]))
