@@ -8,7 +8,7 @@ through), so that in effect it is learned which way each weight is rounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -121,6 +121,10 @@ class Bias(torch.nn.Module):
         self._unit = unit
         self.moved = torch.nn.Parameter(torch.zeros_like(self._start))
 
+    def start_from(self, gain: NDArray[np.float32]) -> None:
+        """Learn from a bias that is larger by `gain`."""
+        self._start += torch.from_numpy(gain).reshape(self._start.shape)
+
     def forward(self) -> Tensor:
         """The bias."""
         return self._start + self.moved * self._unit
@@ -197,6 +201,12 @@ class LearnedGrids(torch.nn.Module, Hook):
         """(tensor, range) of every activation whose range was open, or follows one that was."""
         for tensor, root in self._roots.items():
             yield tensor, self._ranges[root].bounds()
+
+    def move_biases(self, moved: Mapping[str, NDArray[np.float32]]) -> None:
+        """Start from other biases. moved: name of the bias -> what it gains, by channel."""
+        for name, gain in moved.items():
+            if name in self._biases:
+                self._biases[name].start_from(gain)
 
     def hold(self) -> None:
         """After each step of learning."""

@@ -19,7 +19,6 @@ from onnx.numpy_helper import from_array, to_array
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.json_format import canonical_bytes
-from phoneproof.core.recipe import Float16
 from phoneproof.optimize.backends.onnx_source import (
     open_float32,
     own_weights,
@@ -27,7 +26,7 @@ from phoneproof.optimize.backends.onnx_source import (
     write_candidate,
 )
 from phoneproof.optimize.base import OptimizeRequest
-from phoneproof.optimize.float32_share import WeightedLayer, kept_float32
+from phoneproof.optimize.float32_share import WeightedLayer, float32_share, kept_float32
 
 _LARGEST_FLOAT16: Final = 65504.0
 
@@ -42,23 +41,20 @@ class OnnxFloat16:
             InvalidInput: not an ONNX file of float32 weights.
             OptimizationFailed: a weight does not fit float16, or there is none.
         """
-        if not isinstance(request.recipe, Float16):
-            raise OptimizationFailed(
-                "this optimizer writes float16 alone", found=repr(request.recipe)
-            )
+        share = float32_share(request.recipe)
         model = open_float32(request.artifact)
         layers = [
             WeightedLayer(name=node.name, bytes=4 * int(np.prod(weights.dims)))
             for node, weights in weighted(model)
         ]
-        kept = kept_float32(layers, request.recipe.float32_share)
+        kept = kept_float32(layers, share)
         own_weights(model, kept)
         _cast(model, kept)
         return WrittenModel(
             binding=write_candidate(model, request),
             options=(
                 ("float32_layers", canonical_bytes(kept).decode()),
-                ("float32_share", str(request.recipe.float32_share)),
+                ("float32_share", str(share)),
                 ("weights", "float16"),
             ),
             tools=(("onnx", version("onnx")),),

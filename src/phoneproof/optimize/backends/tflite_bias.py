@@ -34,7 +34,7 @@ from phoneproof.optimize.backends.tflite_ranges import statistics
 from phoneproof.optimize.base import RepairedModel, RepairRequest
 from phoneproof.runtimes.backends.tflite_torch.module import Hook, TfliteModule
 
-_MOST_IMAGES: Final = 32
+MOST_IMAGES: Final = 32
 
 
 class TfliteBias:
@@ -60,7 +60,7 @@ class TfliteBias:
                 next_step="leave this repair out",
             )
         rounding = FakeQuant(network, plan, statistics(graph, plan, bounds, ()))
-        moved = corrections(network, rounding, biases, pictures(request, _MOST_IMAGES), progress)
+        moved = corrections(network, rounding, biases, pictures(request, MOST_IMAGES), progress)
         return written(
             request,
             {

@@ -17,7 +17,6 @@ from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding
 from phoneproof.core.errors import InvalidInput, OptimizationFailed, first_line
 from phoneproof.core.json_format import canonical_bytes
-from phoneproof.core.recipe import Float16, Recipe
 from phoneproof.formats.quiet import quiet
 from phoneproof.formats.tflite import (
     TfliteGraph,
@@ -28,7 +27,7 @@ from phoneproof.formats.tflite import (
 )
 from phoneproof.optimize.backends.tflite_candidate import write_candidate
 from phoneproof.optimize.base import OptimizeRequest
-from phoneproof.optimize.float32_share import WeightedLayer, kept_float32
+from phoneproof.optimize.float32_share import WeightedLayer, float32_share, kept_float32
 
 _LARGEST_FLOAT16: Final = 65504.0
 
@@ -46,7 +45,7 @@ class TfliteFloat16:
         source = read_tflite(request.artifact)
         _require_float32(source, request.artifact)
         require_float16_range(source)
-        share = _float32_share(request.recipe)
+        share = float32_share(request.recipe)
         kept = float32_layers(source, share)
         data = _cast(request.artifact, kept)
         binding = _binding(request, data)
@@ -61,12 +60,6 @@ class TfliteFloat16:
             ),
             tools=(("ai-edge-quantizer", version("ai-edge-quantizer")),),
         )
-
-
-def _float32_share(recipe: Recipe) -> float:
-    if not isinstance(recipe, Float16):
-        raise OptimizationFailed("this optimizer writes float16 alone", found=repr(recipe))
-    return recipe.float32_share
 
 
 def require_float16_range(graph: TfliteGraph) -> None:
