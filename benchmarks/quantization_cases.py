@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from benchmarks.acceptance_cases import CASES as SOURCES
-from benchmarks.acceptance_cases import FLOAT_VALUES, SINGLE, STRETCH, Case
+from benchmarks.acceptance_cases import FLOAT_VALUES, STRETCH, Case
 
 DIGITS = "digits"
 """scikit-learn's bundled handwritten digits, written as pictures of a folder a class."""
@@ -60,7 +60,7 @@ CASES = (
     QuantizationCase(
         source=Case(
             model="inception_v3",
-            images=SINGLE,
+            images=PICTURES,
             contract=STRETCH.format(side=299, values=FLOAT_VALUES),
         ),
         size_only=True,
