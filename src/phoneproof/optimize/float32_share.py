@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from phoneproof.core.errors import OptimizationFailed
+from phoneproof.core.recipe import Float16, Recipe
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightedLayer:
@@ -12,6 +15,23 @@ class WeightedLayer:
 
     name: str
     bytes: int
+
+
+def float32_share(recipe: Recipe) -> float:
+    """What a float16 recipe lets stay float32, for formats that only store float16.
+
+    Raises:
+        OptimizationFailed: another recipe, or one that names layers, as Core ML's do.
+    """
+    if not isinstance(recipe, Float16):
+        raise OptimizationFailed("this optimizer writes float16 alone", found=repr(recipe))
+    if recipe.float_layers:
+        raise OptimizationFailed(
+            "the layers that stay float32 are chosen by size here",
+            found=f"float_layers {', '.join(recipe.float_layers)}",
+            next_step="give a float32_share; named layers are for Core ML",
+        )
+    return recipe.float32_share
 
 
 def kept_float32(layers: Sequence[WeightedLayer], share: float) -> tuple[str, ...]:
