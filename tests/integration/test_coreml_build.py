@@ -198,7 +198,8 @@ def test_float16_keeps_float32_islands_where_noise_asks_for_them(tmp_path: Path)
     assert snr.limit == 55.0
     assert snr.value is not None
     assert snr.value >= 55.0
-    assert [dict(one.failed).keys() for one in artifact.attempts] == [{"snr_db probabilities"}]
+    assert artifact.attempts
+    assert all("snr_db probabilities" in dict(one.failed) for one in artifact.attempts)
     assert artifact.bytes < 0.6 * source.stat().st_size
 
 

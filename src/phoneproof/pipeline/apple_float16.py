@@ -35,21 +35,21 @@ def with_islands(
     from phoneproof.optimize.islands import expected_db, fewest
     from phoneproof.pipeline.artifact_chain import attempt
 
-    first = judged = chain.judge(_candidate(chain, wanted, parent, ()))
+    first = chain.judge(_candidate(chain, wanted, parent, ()))
     if first.accepted:
         return first
     damage = _damage(chain, parent, first.made)
-    refused: list[JudgedArtifact] = []
+    refused = [first]
     layers: tuple[str, ...] = ()
     for _ in range(TRIES):
-        refused.append(judged)
-        more = fewest(damage, _aim(chain, wanted, judged, expected_db(damage, layers)))
+        more = fewest(damage, _aim(chain, wanted, refused[-1], expected_db(damage, layers)))
         if len(more) <= len(layers):
             break
         layers = more
         judged = chain.judge(_candidate(chain, wanted, parent, layers))
         if judged.accepted:
             return replace(judged, attempts=tuple(map(attempt, refused)))
+        refused.append(judged)
     return replace(first, attempts=tuple(map(attempt, refused[1:])))
 
 
