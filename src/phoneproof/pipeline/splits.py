@@ -65,8 +65,9 @@ def split_hazards(splits: Splits | None) -> tuple[Hazard, ...]:
     return (
         Hazard(
             name="selected on these images",
-            found=f"{len(splits.confirmation.items)} images: optimised files are chosen{calibrates} "
-            "on the images that their figures are shown for, which flatters them a little",
+            found=f"{len(splits.confirmation.items)} images: optimised files are "
+            f"chosen{calibrates} on the images that their figures are shown for, which flatters "
+            "them a little",
             next_step=f"about {_ENOUGH} evaluation images are confirmed on images of their own",
             severity="note",
         ),
