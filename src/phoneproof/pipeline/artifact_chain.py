@@ -15,6 +15,7 @@ from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Float16
 from phoneproof.core.report import Attempt, Divergence
 from phoneproof.pipeline.apple_float16 import core_ai, with_islands
+from phoneproof.pipeline.apple_images import run_on
 from phoneproof.pipeline.artifact_steps import (
     PURE,
     ConvertStep,
@@ -231,13 +232,14 @@ class ArtifactChain:
         requested: Precision | None = None,
         parent: PredictStep | None = None,
     ) -> JudgedArtifact:
-        """Run an artifact on images (null: all) and compare it with the baseline.
+        """Run an artifact on images (null: all that its format is judged on) and compare it with
+        the baseline.
 
         requested: what it is held to (null: what it was asked for). A repaired file is held to
         that, not to what it became. parent: runs the file it was made from, to be compared too.
         """
         artifact = made.artifact
-        images = images or self.request.images
+        images = images or self._images_for(artifact.format)
         precision = requested or artifact.requested
         limits = self.request.limits_for(precision, artifact.format)
         run = predicted(self.workshop, self.run_of(made, images))
@@ -266,7 +268,7 @@ class ArtifactChain:
         )
 
     def run_of(self, made: MadeArtifact, images: ImageSet | None = None) -> PredictStep:
-        """The step that runs an artifact over images (null: all of them)."""
+        """The step that runs an artifact over images (null: all that its format is judged on)."""
         artifact = made.artifact
         return PredictStep(
             label=artifact.id,
@@ -275,8 +277,11 @@ class ArtifactChain:
             sha256=artifact.sha256,
             contract=self.request.contract,
             binding=artifact.binding,
-            images=images or self.request.images,
+            images=images or self._images_for(artifact.format),
         )
+
+    def _images_for(self, format_: Format) -> ImageSet:
+        return run_on(format_, self.request.images, self.request.contract.image.size)
 
     def locate(
         self, made: MadeArtifact, checks: tuple[Check, ...], hub: PredictStep | None = None

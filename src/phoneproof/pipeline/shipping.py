@@ -15,6 +15,7 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.report import ArtifactReport, DatasetReport, Report, SplitReport
 from phoneproof.core.search import ContractSearch
+from phoneproof.pipeline.apple_images import run_on
 from phoneproof.pipeline.apple_report import with_feeding
 from phoneproof.pipeline.artifact_chain import JudgedArtifact
 from phoneproof.pipeline.cache import storage_errors
@@ -190,13 +191,15 @@ def _dataset_report(request: BuildRequest) -> DatasetReport:
 
 
 def _distinct(request: BuildRequest) -> tuple[ImageSet, ...]:
-    """All images, and what quantization divides them into."""
-    splits = request.splits
+    """All images, those that a slow runtime is left to, and what quantization divides them into."""
+    splits, size = request.splits, request.contract.image.size
+    judged_on = [run_on(one.format, request.images, size) for one in request.artifacts]
+    some = [one for one in {one.ref: one for one in judged_on}.values() if one != request.images]
     if splits is None:
-        return (request.images,)
+        return (request.images, *some)
     parts = (splits.calibration, splits.selection, splits.confirmation)
     named = [one for one in parts if one.items and one.split != request.images.split]
-    return (request.images, *named)
+    return (request.images, *some, *named)
 
 
 def _write_bundle(
