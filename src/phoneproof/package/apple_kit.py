@@ -88,13 +88,12 @@ def write_apple_kit(bundle: Path, contract: Contract, artifacts: Sequence[Artifa
         artifacts: all of the bundle's; those of other formats, without vectors, or that take
             several pictures at once, are left out. Nothing is written where none is left.
     """
-    index = _index(bundle)
-    known = dict(index.artifacts) if index is not None else {}
-    chosen = [
-        one
-        for one in artifacts
-        if one.format in FORMATS and one.id in known and one.binding.image.shape[0] == 1
+    fitting = [
+        one for one in artifacts if one.format in FORMATS and one.binding.image.shape[0] == 1
     ]
+    index = _index(bundle) if fitting else None
+    known = dict(index.artifacts) if index is not None else {}
+    chosen = [one for one in fitting if one.id in known]
     if index is None or not chosen:
         return
     _copy(SOURCES, bundle / KIT)
