@@ -78,10 +78,10 @@ FLOAT16_LIMITS = Limits(
 move by .04 in half precision (and boxes by 1 % of the image) while every detection shown stays
 within .0062 and 1 pixel. See docs/decisions/0007-float16-heads.md."""
 
-APPLE_FLOAT16_LIMITS = msgspec.structs.replace(
+CORE_ML_FLOAT16_LIMITS = msgspec.structs.replace(
     FLOAT16_LIMITS, snr_db=tolerances.APPLE_FLOAT16_SNR_DB
 )
-"""Core ML and Core AI compute float16 files in float16; TFLite and ONNX only store them so."""
+"""Core ML computes float16 files in float16, and islands of float32 can be had in them."""
 
 QUANTIZED_LIMITS = Limits(
     box_match="objects",
@@ -114,4 +114,4 @@ def limits_for(precision: Precision, format_: Format | None = None) -> Limits:
         return FLOAT32_LIMITS
     if precision != "float16":
         return QUANTIZED_LIMITS
-    return APPLE_FLOAT16_LIMITS if format_ in ("coreml", "coreai") else FLOAT16_LIMITS
+    return CORE_ML_FLOAT16_LIMITS if format_ == "coreml" else FLOAT16_LIMITS
