@@ -167,6 +167,38 @@ def test_learning_is_taught_by_the_original_whatever_bias_correction_made_of_it(
     assert starts[-2:] == ["after tflite-equalise", "after tflite-equalise"]
 
 
+def test_layers_in_float_get_biases_corrected_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    corrected: list[int] = []
+    repaired = Bench.repaired
+
+    def noting(bench: Bench, trunk: Trunk, repairer: str, recipe: Static, seconds: float) -> Trunk:
+        if repairer == "tflite-bias":
+            corrected.append(len(recipe.float_layers))
+        return repaired(bench, trunk, repairer, recipe, seconds)
+
+    monkeypatch.setattr(Bench, "repaired", noting)
+    by_rung = {"bias": 0.02, "learned": 0.03}
+    run(monkeypatch, lambda rung, *_: by_rung.get(rung, 0.04))
+    assert len(corrected) > 1
+    assert corrected[0] == 0
+    assert all(corrected[1:])
+
+
+def test_biases_that_did_not_help_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    corrected: list[str] = []
+    repaired = Bench.repaired
+
+    def noting(bench: Bench, trunk: Trunk, repairer: str, recipe: Static, seconds: float) -> Trunk:
+        corrected.append(repairer)
+        return repaired(bench, trunk, repairer, recipe, seconds)
+
+    monkeypatch.setattr(Bench, "repaired", noting)
+    run(monkeypatch, lambda *_: 0.03)
+    assert corrected.count("tflite-bias") == 1
+
+
 def test_images_that_judge_teach_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     found, bench = run(monkeypatch, lambda *_: 0.03, teaches_itself=True)
     assert "learned" not in rungs(bench)

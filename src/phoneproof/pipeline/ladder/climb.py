@@ -22,7 +22,7 @@ from phoneproof.core.report import Attempt
 from phoneproof.pipeline.artifact_chain import FLOAT32_SHARES, ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
 from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk, broken_attempt
-from phoneproof.pipeline.ladder.wide import Layer, wide_layers
+from phoneproof.pipeline.ladder.wide import Layer, doubling, wide_layers
 from phoneproof.pipeline.ladder.workbench import Workbench
 from phoneproof.pipeline.process import BuildStopped
 from phoneproof.pipeline.request import ArtifactRequest
@@ -231,7 +231,9 @@ def _layerwise(climbing: Climb) -> Iterator[None]:
             better = msgspec.structs.replace(rounded, ranges=method)
             climbing.attempt(rung, changed, (f"{method} ranges", better))
             yield
-    best, recipe = climbing.best_static_of_the_function()  # what answers rounding of all layers
+    best, recipe = climbing.best_static_of_the_function()
+    if any(one.rung == "bias" and one.excess < best.excess for one in climbing.tried):
+        yield from _widen_corrected(climbing, best.trunk, recipe)
     yield from _widen(climbing, best.trunk, recipe, WIDE_MACS)
 
 
@@ -287,7 +289,7 @@ def _widen(climbing: Climb, trunk: Trunk, recipe: Static, macs: float) -> Iterat
     """
     graph = climbing.bench.layers(trunk)
     refused = 0
-    for count in _doubling(len(climbing.damage)):
+    for count in doubling(len(climbing.damage)):
         _, share = wide_layers(graph, climbing.damage, count)
         if share > macs:
             break
@@ -308,6 +310,29 @@ def _widen(climbing: Climb, trunk: Trunk, recipe: Static, macs: float) -> Iterat
         refused = count
 
 
+def _widen_corrected(climbing: Climb, trunk: Trunk, recipe: Static) -> Iterator[None]:
+    """The same where corrected biases help, as far as 5 %: corrected anew for each count, since a
+    correction answers the rounding of exactly the layers that are rounded."""
+    graph = climbing.bench.layers(trunk)
+    for count in doubling(len(climbing.damage)):
+        kept, share = wide_layers(graph, climbing.damage, count)
+        both = tuple(sorted({*recipe.float_layers, *kept}))
+        wider = msgspec.structs.replace(recipe, float_layers=both)
+        if share > NARROW_MACS:
+            break
+        changed = _repaired(climbing, trunk, wider, "bias", "tflite-bias", EVENING_SHARE)
+        if changed is None:
+            break
+        climbing.attempt(
+            "wide layers", changed, (f"{_counted(count)}{recipe.ranges} ranges", wider)
+        )
+        yield
+
+
+def _counted(count: int) -> str:
+    return f"{count} layer{'s' * (count > 1)} in float, "
+
+
 def _spare(
     climbing: Climb, trunk: Trunk, recipe: Static, graph: tuple[Layer, ...], count: int
 ) -> bool:
@@ -316,10 +341,11 @@ def _spare(
     both = tuple(sorted({*recipe.float_layers, *kept}))
     # What was best while the worst layers were rounded need not be best without them.
     methods = dict.fromkeys((recipe.ranges, *LEAST_ERROR))
-    words = f"{count} layer{'s' * (count > 1)} in float, "
     wider = msgspec.structs.replace(recipe, float_layers=both)
     known = [one.recipe for one in climbing.tried]
-    tries = [one for one in _by_method(wider, tuple(methods), words) if one[1] not in known]
+    tries = [
+        one for one in _by_method(wider, tuple(methods), _counted(count)) if one[1] not in known
+    ]
     climbing.attempt("wide layers", trunk, *tries)
     return bool(tries)
 
@@ -368,10 +394,3 @@ def _by_method(
         (f"{words}{method} ranges", msgspec.structs.replace(recipe, ranges=method))
         for method in methods
     )
-
-
-def _doubling(end: int) -> Iterator[int]:
-    count = 1
-    while count <= end:
-        yield count
-        count *= 2

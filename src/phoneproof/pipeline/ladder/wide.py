@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from phoneproof.core.optimization import LayerDamage
@@ -35,3 +36,11 @@ def wide_layers(
         kept |= {one.layer, *readers.get(one.layer, ())}
     chosen = [layer for layer in layers if layer.name in kept]
     return tuple(layer.name for layer in chosen), sum(layer.macs for layer in chosen)
+
+
+def doubling(end: int) -> Iterator[int]:
+    """1, 2, 4 ... as far as `end`."""
+    count = 1
+    while count <= end:
+        yield count
+        count *= 2
