@@ -145,3 +145,68 @@ def test_other_peoples_metadata_is_left_out(tmp_path: Path) -> None:
     text = '{"assetVersion":"2.0","creatorDefinedMetadata":{"a":"text","b":3,"c":{"d":[]}}}'
     (model / "metadata.json").write_text(text)
     assert read_metadata(model) == {"a": b"text"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"assetVersion":"2.0","creatorDefinedMetadata":' + b'{"a":' * 100_000,
+        b'{"assetVersion":"2.0","unknown":' + b"[" * 100_000,
+        b'{"assetVersion":"2.0","creatorDefinedMetadata":{"a":"\xff"}}',
+        b'{"assetVersion":"\xff"}',
+        b'{"assetVersion":"2.0","creatorDefinedMetadata":{"a":"\\ud800"}}',
+    ],
+    ids=["deep", "deep beside", "no UTF-8", "no UTF-8 in a field", "half a surrogate"],
+)
+def test_hostile_metadata_is_refused(tmp_path: Path, text: bytes) -> None:
+    model = saved(tmp_path / "m.aimodel")
+    (model / "metadata.json").write_bytes(text)
+    for opened in (read_metadata, require_core_ai):
+        with pytest.raises(InvalidInput, match=r"metadata of m\.aimodel"):
+            opened(model)
+
+
+def test_metadata_without_an_end_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Valid JSON of one byte more than the limit; with that byte less it is read."""
+    model = saved(tmp_path / "m.aimodel")
+    file = model / "metadata.json"
+    text = file.read_bytes()
+    file.write_bytes(text + b" " * ((1 << 24) - len(text)))
+    require_core_ai(model)
+    file.write_bytes(file.read_bytes() + b" ")
+    monkeypatch.setattr(Path, "read_bytes", never)
+    with pytest.raises(InvalidInput) as caught:
+        require_core_ai(model)
+    assert caught.value.found == "metadata.json of 16777217 bytes; at most 16777216"
+
+
+def never(path: Path) -> bytes:
+    raise AssertionError(f"{path} was read")
+
+
+def test_a_hash_without_an_end_is_refused(tmp_path: Path) -> None:
+    """A file with a hole of a tebibyte after the right hash."""
+    model = saved(tmp_path / "m.aimodel")
+    with (model / "main.hash").open("r+b") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(InvalidInput, match="not the one it was made with"):
+        require_core_ai(model)
+
+
+@pytest.mark.parametrize("name", ["main.mlirb", "main.hash", "metadata.json", "more/weights"])
+def test_a_link_is_refused_wherever_it_leads(tmp_path: Path, name: str) -> None:
+    """The file that it leads to is the right one: only the link is wrong."""
+    model = saved(tmp_path / "m.aimodel")
+    file, outside = model / name, tmp_path / "outside"
+    file.parent.mkdir(exist_ok=True)
+    outside.write_bytes(file.read_bytes() if file.exists() else b"x")
+    file.unlink(missing_ok=True)
+    file.write_bytes(outside.read_bytes())
+    require_core_ai(model)
+    file.unlink()
+    file.symlink_to(outside)
+    with pytest.raises(InvalidInput, match="outside its own folder") as caught:
+        require_core_ai(model)
+    assert caught.value.found == f"{name} is a link"

@@ -21,6 +21,8 @@ PROGRAM: Final = "main.mlirb"
 HASH: Final = "main.hash"
 METADATA: Final = "metadata.json"
 _WHAT: Final = "Core AI model (.aimodel)"
+_MOST_METADATA_BYTES: Final = 1 << 24
+"""A contract and a binding take thousands of bytes; with the priors of an SSD a megabyte."""
 
 
 class _Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -35,15 +37,11 @@ def require_core_ai(path: Path) -> None:
     """Refuse what Apple's library cannot load, or would end the process over.
 
     Raises:
-        InvalidInput: not a folder, without a program or metadata, or a program that is truncated,
-            damaged or not the one of its hash.
+        InvalidInput: not a folder, without a program or metadata, with a link in it, metadata that
+            cannot be read, or a program that is truncated, damaged or not the one of its hash.
     """
-    if not path.is_dir():
-        found = "a file" if path.exists() else "no such folder"
-        raise InvalidInput(f"{path.name} is not a {_WHAT}", found=found)
-    for name in (METADATA, PROGRAM, HASH):
-        if not (path / name).is_file():
-            raise InvalidInput(f"{path.name} is not a {_WHAT}", found=f"no {name} in the folder")
+    _require_files(path)
+    _metadata(path)
     program = (path / PROGRAM).read_bytes()
     try:
         require_bytecode(program)
@@ -51,7 +49,10 @@ def require_core_ai(path: Path) -> None:
         raise InvalidInput(
             f"{path.name} cannot be read", found=error.found, next_step=error.next_step
         ) from error
-    if hashlib.sha256(program).digest() != (path / HASH).read_bytes():
+    digest = hashlib.sha256(program).digest()
+    with (path / HASH).open("rb") as stream:
+        said = stream.read(len(digest) + 1)  # no more: the file may be of any size
+    if digest != said:
         raise InvalidInput(
             f"the program in {path.name} is not the one it was made with",
             found=f"{PROGRAM} has another sha256 than {HASH} says",
@@ -66,7 +67,7 @@ def read_metadata(path: Path) -> dict[str, bytes]:
         InvalidInput: not a Core AI model, or metadata that cannot be read.
     """
     require_core_ai(path)
-    found = _metadata((path / METADATA).read_bytes(), path.name).creator_defined_metadata
+    found = _metadata(path).creator_defined_metadata
     return {key: value.encode() for key, value in found.items() if isinstance(value, str)}
 
 
@@ -83,7 +84,7 @@ def write_core_ai(
     """
     require_core_ai(made)
     program = with_fixed_names((made / PROGRAM).read_bytes(), functions)
-    told = _metadata((made / METADATA).read_bytes(), made.name)
+    told = _metadata(made)
     documents: dict[str, object] = {key: entries[key].decode() for key in sorted(entries)}
     metadata = msgspec.structs.replace(told, creator_defined_metadata=documents)
     with replacing_folder(output) as part:
@@ -92,8 +93,34 @@ def write_core_ai(
         (part / METADATA).write_bytes(msgspec.json.format(msgspec.json.encode(metadata), indent=2))
 
 
-def _metadata(data: bytes, name: str) -> _Metadata:
+def _require_files(path: Path) -> None:
+    if not path.is_dir():
+        found = "a file" if path.exists() else "no such folder"
+        raise InvalidInput(f"{path.name} is not a {_WHAT}", found=found)
+    for name in (METADATA, PROGRAM, HASH):
+        if not (path / name).is_file():
+            raise InvalidInput(f"{path.name} is not a {_WHAT}", found=f"no {name} in the folder")
+    # All of the folder, not only the three: Apple's library is given the folder.
+    links = sorted(item for item in path.rglob("*") if item.is_symlink())
+    if links:
+        raise InvalidInput(
+            f"{path.name} reads files from outside its own folder",
+            found=f"{links[0].relative_to(path).as_posix()} is a link",
+            next_step="do not trust this model; where you do, copy what is meant: cp -rL",
+        )
+
+
+def _metadata(path: Path) -> _Metadata:
+    file = path / METADATA
+    size = file.stat().st_size
+    if size > _MOST_METADATA_BYTES:
+        raise InvalidInput(
+            f"the metadata of {path.name} cannot be read",
+            found=f"{METADATA} of {size} bytes; at most {_MOST_METADATA_BYTES}",
+        )
     try:
-        return msgspec.json.decode(data, type=_Metadata)
-    except msgspec.DecodeError as error:
-        raise InvalidInput(f"the metadata of {name} cannot be read", found=str(error)) from error
+        return msgspec.json.decode(file.read_bytes(), type=_Metadata)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(
+            f"the metadata of {path.name} cannot be read", found=str(error)
+        ) from error
