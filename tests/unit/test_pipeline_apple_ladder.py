@@ -83,6 +83,7 @@ def run(
     budget: float = 600.0,
     apart: bool = False,
     half_accepted: bool = True,
+    half_precision: Precision = "float16",
 ) -> tuple[JudgedArtifact, Bench]:
     splits, file = two_splits(apart), folder / "model.mlpackage"
     file.write_bytes(bytes(100))
@@ -95,6 +96,8 @@ def run(
     wanted = ArtifactRequest(format="coreml", precision=precision, layout="NCHW", repair=repair)
     bench.chain, bench.wanted = chain, wanted
     half = judged(0.0 if half_accepted else 1.0, file=file)
+    narrow = msgspec.structs.replace(half.made.artifact, precision=half_precision)
+    half = replace(half, made=replace(half.made, artifact=narrow))
     monkeypatch.setattr(ladder, "Workbench", lambda **_: bench)
     monkeypatch.setattr(ladder, "with_islands", lambda *_: half)
     monkeypatch.setattr(ladder, "damage_of", lambda _: DAMAGE)
@@ -142,6 +145,35 @@ def test_int8_ends_with_larger_files(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert bench.trunks[0].ranges is not None
     assert not found.accepted
     assert all(len(wide(one)) <= len(DAMAGE) / 2 for one in bench.recipes)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "precision", "tried"),
+    [
+        (True, "float16", True),
+        (True, "mixed", True),
+        (True, "float32", False),
+        (False, "float16", False),
+    ],
+)
+def test_a_float32_file_is_not_tried_as_the_float16_one(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    accepted: bool,
+    precision: Precision,
+    tried: bool,
+) -> None:
+    """Islands may make a file mixed, or leave hardly anything in float16."""
+    _, bench = run(
+        monkeypatch,
+        tmp_path,
+        "static_wi8_ai8",
+        lambda _: 0.1,
+        half_accepted=accepted,
+        half_precision=precision,
+    )
+    assert (bench.seen[-1] == ("float16", "float16")) is tried
+    assert any(rung == "weight-only" for rung, _ in bench.seen)
 
 
 def test_the_best_ranges_are_spared_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ class Workbench:
         return Tried(rung=rung, trunk=trunk, recipe=recipe, attempt=attempt, judged=judged)
 
     def as_it_is(self, rung: Rung, what: str, trunk: Trunk) -> Tried:
-        """The trunk's own file, measured as a candidate."""
+        """The trunk's own file, which is a float16 one, measured as a candidate."""
         started = time.monotonic()
         artifact = msgspec.structs.replace(trunk.made.artifact, requested=self.wanted.precision)
         made = self._named_apart(replace(trunk.made, artifact=artifact))
