@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from phoneproof.core.artifact import Artifact, Lineage
-from phoneproof.core.binding import Binding, Box, InputBinding, OutputBinding, Precision
+from phoneproof.core.binding import (
+    Binding,
+    Box,
+    Format,
+    InputBinding,
+    OutputBinding,
+    Precision,
+)
 from phoneproof.core.check import Check
 from phoneproof.core.contract import Contract, Crop, ImageInput
 from phoneproof.core.errors import ConfigError, InvalidInput, VerificationFailed
@@ -24,7 +31,7 @@ from phoneproof.package import golden_check
 from phoneproof.package.golden import OpenSession, make_golden
 from phoneproof.package.golden_check import check_golden
 from phoneproof.package.golden_pictures import generated_pictures
-from phoneproof.package.golden_steps import Steps
+from phoneproof.package.golden_steps import Steps, steps_of
 from phoneproof.package.golden_tensors import SAMPLE, read_tensor, sample_step, write_tensor
 from phoneproof.runtimes.base import Session, Tensor, Tensors
 from tests.unit import report_samples as samples
@@ -301,6 +308,40 @@ def test_without_a_scale_a_step_is_a_part_of_the_recorded_range() -> None:
     known = Steps(integers=True, scales={"out": 0.1})
     assert known.free("out", 0.0, 2.55) == pytest.approx(0.2)
     assert Steps().free("out", -2.55, 2.55) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("format_", "requested", "precision", "integers"),
+    [
+        ("coreml", "weight_only_wi8", "weight_only_wi8", False),
+        ("coreml", "weight_only_wi4", "weight_only_wi4", False),
+        ("coreml", "palette4", "palette4", False),
+        ("coreml", "palette6", "mixed", False),
+        ("coreml", "float16", "mixed", False),
+        ("coreml", "sparse", "sparse", False),
+        ("coreml", "static_wi8_ai8", "weight_only_wi8", False),
+        ("coreml", "static_wi8_ai8", "static_wi8_ai8", True),
+        ("coreml", "static_wi8_ai8", "mixed", True),
+        ("tflite", "dynamic_wi8", "weight_only_wi8", False),
+        ("tflite", "dynamic_wi8", "dynamic_wi8", True),
+        ("tflite", "static_wi8_ai16", "static_wi8_ai16", True),
+        ("onnx", "dynamic_wi8", "weight_only_wi8", True),
+        ("onnx", "float16", "float16", False),
+    ],
+)
+def test_only_arithmetic_of_integers_is_given_steps(
+    tmp_path: Path, format_: Format, requested: Precision, precision: Precision, integers: bool
+) -> None:
+    """Weights that are stored small are computed with in floats: nothing is free in their files."""
+    artifact = msgspec.structs.replace(
+        make(tmp_path / "golden", "classify").artifact,
+        format=format_,
+        requested=requested,
+        precision=precision,
+    )
+    steps = steps_of(artifact, tmp_path / "not-there")
+    assert steps.integers is integers
+    assert (steps.free("out", 0.0, 2.55) > 0) is integers
 
 
 def test_a_model_that_gives_nan_fails(tmp_path: Path) -> None:

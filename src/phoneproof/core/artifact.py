@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from phoneproof.core.binding import Binding, Format, Precision
+
+FLOATS: Final[frozenset[Precision]] = frozenset({"float32", "float16", "sparse"})
+"""Computed in floats in every format."""
+
+STORED: Final[frozenset[Precision]] = frozenset(
+    {"weight_only_wi8", "weight_only_wi4", "palette4", "palette6"}
+)
+"""Small weights that are expanded, to be computed with in floats: by Core ML, and by LiteRT (a
+DEQUANTIZE before each layer: its kernel sets differ by 3e-6 of the range on cifar10-resnet8)."""
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +64,18 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     binding: Binding
     lineage: Lineage
+
+    @property
+    def in_floats(self) -> bool:
+        """Whether all of its arithmetic is in floats.
+
+        What is mixed is told by what was asked for: of float16, of weights alone and of palettes
+        it is floats of two widths. In an ONNX file that reads back as weights alone a few layers
+        may multiply integers (dynamic ones, beside transposed convolutions, which ONNX has no
+        such form of).
+        """
+        kind = self.requested if self.precision == "mixed" else self.precision
+        return kind in FLOATS or (kind in STORED and self.format != "onnx")
 
 
 def file_sha256(path: Path) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phoneproof.core.artifact import Artifact
-from phoneproof.core.binding import Precision
 from phoneproof.core.golden import GoldenTensor
 from phoneproof.core.tolerances import FLOAT32_PROBABILITY
 
@@ -19,7 +18,6 @@ FREE_STEPS: Final = 2.0
 by one more where that of the layer before did."""
 
 _LEVELS: Final = 255
-_FLOATS: Final[frozenset[Precision]] = frozenset({"float32", "float16", "sparse"})
 _SCORES: Final = frozenset({"scores", "objectness"})
 
 
@@ -64,7 +62,7 @@ def steps_of(artifact: Artifact, path: Path) -> Steps:
     Raises:
         InvalidInput: a damaged TFLite file.
     """
-    if artifact.precision in _FLOATS:
+    if artifact.in_floats:
         return Steps()
     if artifact.format != "tflite" or not path.is_file():
         return Steps(integers=True)
