@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -12,6 +14,10 @@ from phoneproof.core.recipe import Prune
 from phoneproof.pipeline.config import load_config, prune_of
 from phoneproof.pipeline.ladder.prune import larger_shares
 from phoneproof.pipeline.prepare import artifact_requests
+from phoneproof.pipeline.prune_step import Training
+
+if TYPE_CHECKING:
+    import torch
 
 
 def written(folder: Path, target: str) -> Path:
@@ -64,6 +70,30 @@ def test_code_of_ones_own_is_known_by_its_content(tmp_path: Path) -> None:
         )
         found.append(code.sha256)
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("change", ["the module", "what it imports", "removed", "nothing"])
+def test_code_edited_while_a_build_runs_is_not_run(change: str, tmp_path: Path) -> None:
+    """Else the result of the new code would be kept as that of the old."""
+    path = written(tmp_path, 'prune = { macs = 0.5, finetune = "my_training:recover" }')
+    module, data = tmp_path / "my_training.py", tmp_path / "my_batches.py"
+    module.write_text("import my_batches\n")
+    data.write_text("SIZE = 8\n")
+    requests = artifact_requests(load_config(path), ())
+    (code,) = {one.finetune for one in requests if one.finetune is not None}
+    training = Training(pickle.loads(pickle.dumps(code)), lambda *_: None)
+    if change == "nothing":
+        code.require_unchanged()
+        return
+    if change == "the module":
+        module.write_text("import my_batches  # and more\n")
+    elif change == "what it imports":
+        data.write_text("SIZE = 16\n")
+    else:
+        data.unlink()
+    with pytest.raises(ConfigError, match="finetune my_training:recover changed since") as caught:
+        training(cast("torch.nn.Module", None), 1.0)
+    assert caught.value.next_step.startswith("build again")
 
 
 def test_code_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:

@@ -237,7 +237,8 @@ def _finetune_of(target: TargetConfig, folder: Path) -> Finetune | None:
     if target.prune is None or target.prune.finetune is None:
         return None
     code = Factory(target=target.prune.finetune, folder=folder, called="finetune")
-    return Finetune(code=code, sha256=factory_files(code).sha256)
+    files = factory_files(code)
+    return Finetune(code=code, files=files, sha256=files.sha256)
 
 
 def _request_of(target: TargetConfig, format_: Format, precision: Precision) -> ArtifactRequest:

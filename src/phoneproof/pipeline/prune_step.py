@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from phoneproof.capture.base import Factory
 from phoneproof.core.binding import Binding
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
@@ -69,32 +68,35 @@ class PruneStep:
                 output=output / HUB_FILE,
             ),
             progress,
-            _Training(self.finetune.code, progress) if self.finetune else None,
+            Training(self.finetune, progress) if self.finetune else None,
         )
         Made(file=HUB_FILE, model=model).keep(output)
 
 
-class _Training:
+class Training:
     """Calls the user's function, and shows meanwhile that the step is alive."""
 
-    def __init__(self, code: Factory, progress: Progress) -> None:
-        self._code = code
+    def __init__(self, finetune: Finetune, progress: Progress) -> None:
+        self._finetune = finetune
         self._progress = progress
 
     @property
     def name(self) -> str:
-        return self._code.target
+        """``module:function``, for messages."""
+        return self._finetune.code.target
 
     def __call__(self, network: torch.nn.Module, seconds: float) -> object:
         """What the function returns.
 
         Raises:
-            ConfigError: no such function, or it raised; with the place in the user's code.
+            ConfigError: no such function, or it raised; with the place in the user's code. Or the
+                code is no longer what the step is kept under.
         """
+        self._finetune.require_unchanged()
         from phoneproof.capture.backends.torch_files.factory import called
 
         with _alive(self._progress, seconds):
-            return called(self._code, network, seconds)
+            return called(self._finetune.code, network, seconds)
 
 
 @contextmanager

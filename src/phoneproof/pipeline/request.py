@@ -9,12 +9,14 @@ from typing import Protocol
 import msgspec
 
 from phoneproof.capture.base import Factory
+from phoneproof.capture.factory_files import FactoryFiles
 from phoneproof.convert.routes import Route
 from phoneproof.core.apple import AppleForm
 from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Contract, Size
 from phoneproof.core.dataset import ImageSet
+from phoneproof.core.errors import ConfigError
 from phoneproof.core.recipe import Io, Prune
 from phoneproof.data.split import Splits
 from phoneproof.pipeline.capture_steps import BaselineStep
@@ -72,10 +74,32 @@ class BuildSource(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune:
-    """The user's own training of a pruned network. sha256: of the code's files."""
+    """The user's own training of a pruned network. files: what it consists of. sha256: theirs when
+    the build began.
+    """
 
     code: Factory
+    files: FactoryFiles
     sha256: str
+
+    def require_unchanged(self) -> None:
+        """Its result is kept under the hash of the beginning, hours later perhaps.
+
+        Raises:
+            ConfigError: a file was edited, moved or removed since then.
+        """
+        try:
+            found = self.files.sha256
+        except OSError as error:
+            found = f"{type(error).__name__}: {error}"
+        if found != self.sha256:
+            raise ConfigError(
+                f"the code of {self.code.called} {self.code.target} changed since the build began",
+                found=found
+                if " " in found
+                else f"hash {found[:12]} in place of {self.sha256[:12]}",
+                next_step="build again; what was finished is kept",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
