@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @click.option(
     "--artifact",
     type=click.Path(path_type=Path),
-    help="A .onnx or .tflite that a build made: the contract and the tensor inside it.",
+    help="A .tflite, .onnx, .mlpackage or .aimodel that a build made: the contract and the tensor "
+    "inside it.",
 )
 @click.option(
     "--bundle",

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results; draws nothing.")
 def command(artifact: Path, images: tuple[Path, ...], output: Path, as_json: bool) -> None:
-    """Run ARTIFACT (a .onnx or .tflite that a build made) on IMAGES (files or folders)."""
+    """Run ARTIFACT on IMAGES (files or folders).
+
+    ARTIFACT: a .tflite, .onnx, .mlpackage or .aimodel that a build made.
+    """
     from phoneproof.pipeline.loaded import load_artifact
     from phoneproof.pipeline.run_pictures import run_pictures
 
