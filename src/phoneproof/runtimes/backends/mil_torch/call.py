@@ -17,6 +17,10 @@ Number = int | float | bool
 MOST_NUMBERS: Final = 2**28
 """In one tensor: a gigabyte of floats. Larger ones are declared by damaged or hostile files."""
 
+MOST_KEPT: Final = 2**30
+"""In all constants of a program together, as read and as computed when it is opened: four
+gigabytes of floats. One blob may be read, and one operation repeated, any number of times."""
+
 
 class Constant:
     """Numbers that are known when the program is opened.

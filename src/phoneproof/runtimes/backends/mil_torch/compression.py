@@ -7,13 +7,23 @@ iOS 16 packs indices and masks into bytes and names the shape, iOS 18 has types 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from phoneproof.formats.coreml.packed import packed_size, unpacked
-from phoneproof.runtimes.backends.mil_torch.call import Call, Operator, axis_of
+from phoneproof.runtimes.backends.mil_torch.call import MOST_NUMBERS, Call, Operator, axis_of
+
+
+def _require_declared(call: Call, shape: Sequence[int]) -> None:
+    """Refuse to expand weights to another `shape` than the program declares, or to a huge one.
+
+    Asked before anything is computed: a small file can describe expansions of any size.
+    """
+    declared = call.declared().shape
+    if tuple(shape) != declared or math.prod(shape) > MOST_NUMBERS:
+        raise call.misfit(f"expands to {list(shape)}, declared {list(declared)}")
 
 
 def _along(call: Call, numbers: Tensor, data: Tensor) -> Tensor:
@@ -21,7 +31,10 @@ def _along(call: Call, numbers: Tensor, data: Tensor) -> Tensor:
     if numbers.numel() == 1:
         return numbers.reshape(()).float()
     shape = [1] * data.dim()
-    shape[axis_of(call, call.integer("axis"), data.dim())] = -1
+    axis = axis_of(call, call.integer("axis"), data.dim())
+    if numbers.numel() != data.shape[axis]:  # else a side of 1 would grow to their number
+        raise call.misfit(f"{numbers.numel()} numbers along a side of {data.shape[axis]}")
+    shape[axis] = -1
     return numbers.reshape(shape).float()
 
 
@@ -35,7 +48,9 @@ def _dequantized(call: Call, data: Tensor) -> Tensor:
 
 def constexpr_affine_dequantize(call: Call, /) -> Tensor:
     """scale (data - zero point), per tensor or along an axis."""
-    return _dequantized(call, call.tensor("quantized_data"))
+    data = call.tensor("quantized_data")
+    _require_declared(call, data.shape)
+    return _dequantized(call, data)
 
 
 def dequantize(call: Call, /) -> Tensor:
@@ -59,7 +74,7 @@ def quantize(call: Call, /) -> Tensor:
 
 def _blocks(call: Call, numbers: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Each number repeated over its block of a tensor of `shape`."""
-    if numbers.dim() < len(shape):
+    if numbers.dim() != len(shape):
         raise call.misfit(f"blocks of {numbers.dim()} axes in {len(shape)}")
     for axis, side in enumerate(shape):
         have = int(numbers.shape[axis])
@@ -72,6 +87,7 @@ def _blocks(call: Call, numbers: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def _shifted(call: Call, data: Tensor) -> Tensor:
     shape = tuple(int(side) for side in data.shape)
+    _require_declared(call, shape)
     values = data.float()
     offset = call.optional("offset")
     if offset is not None:
@@ -96,19 +112,25 @@ def _shape(call: Call) -> tuple[int, ...]:
     shape = call.integers("shape")
     if any(side < 0 for side in shape):
         raise call.misfit(f"shape {list(shape)}")
+    _require_declared(call, shape)
     return shape
+
+
+def _lengthened(shape: tuple[int, ...], axis: int, times: int) -> tuple[int, ...]:
+    return tuple(side * times if i == axis else side for i, side in enumerate(shape))
 
 
 def _looked_up(call: Call, indices: Tensor, lut: Tensor) -> Tensor:
     """iOS 18: tables for blocks, [*blocks, entries, vector]; vectors spread along an axis."""
     entries, vector = int(lut.shape[-2]), int(lut.shape[-1])
     shape = tuple(int(side) for side in indices.shape)
+    axis = 0 if vector == 1 else axis_of(call, call.integer("vector_axis"), len(shape))
+    _require_declared(call, _lengthened(shape, axis, vector))
     whole = torch.arange(math.prod(lut.shape[:-2]), device=lut.device).reshape(lut.shape[:-2])
     table = _blocks(call, whole, shape)
     found = lut.reshape(-1, vector)[table * entries + indices.long()]
     if vector == 1:
         return found.squeeze(-1)
-    axis = axis_of(call, call.integer("vector_axis"), len(shape))
     spread = found.movedim(-1, axis + 1)
     return spread.flatten(axis, axis + 1)
 
@@ -120,7 +142,7 @@ def constexpr_lut_to_dense(call: Call, /) -> Tensor:
         return _looked_up(call, indices, lut)
     shape, bits = _shape(call), (lut.numel() - 1).bit_length()
     places = _bits(call, indices, math.prod(shape), bits)
-    return lut[places.long()].reshape(shape)
+    return lut.reshape(-1)[places.long()].reshape(shape)
 
 
 def _spread(call: Call, nonzero: Tensor, mask: Tensor) -> Tensor:
@@ -138,6 +160,7 @@ def constexpr_sparse_to_dense(call: Call, /) -> Tensor:
     if call.has("shape"):
         shape = _shape(call)
         mask = _bits(call, mask, math.prod(shape), 1).reshape(shape)
+    _require_declared(call, mask.shape)
     return _spread(call, nonzero, mask)
 
 
@@ -162,7 +185,9 @@ def constexpr_sparse_blockwise_shift_scale(call: Call, /) -> tuple[Tensor, Tenso
 
 def constexpr_cast(call: Call, /) -> Tensor:
     """The same numbers in another type."""
-    return call.tensor("source_val")
+    source = call.tensor("source_val")
+    _require_declared(call, source.shape)
+    return source
 
 
 COMPRESSION: Mapping[str, Operator] = {

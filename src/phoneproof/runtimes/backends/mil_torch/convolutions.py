@@ -70,7 +70,9 @@ def _cut(
     call: Call, whole: list[int], sides: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[Padding, tuple[int, ...]]:
     """What is cut off the whole result at each end, and the sides that are left."""
-    kind = call.text("pad_type", "valid")
+    kind, count = call.text("pad_type", "valid").lower(), len(whole)
+    if kind not in ("same", "valid", "custom"):  # MIL has no "same_lower" here
+        raise call.unsupported(f"pad_type {kind!r}")
     shape = call.integers("output_shape", ())
     if kind == "same":
         left = shape[2:] or tuple(s * stride for s, stride in zip(sides, strides, strict=True))
@@ -78,8 +80,10 @@ def _cut(
         before = tuple(total // 2 for total in totals)
         after = tuple(total - total // 2 for total in totals)
         return Padding(before=before, after=after), left
-    pads = call.integers("pad", ()) if kind == "custom" else ()
-    pads = pads or (0,) * (2 * len(whole))
+    none = (0,) * (2 * count)
+    pads = call.integers("pad", none) if kind == "custom" else none
+    if len(pads) != 2 * count:
+        raise call.misfit(f"{len(pads)} paddings for {count} spatial axes")
     cut = Padding(before=pads[::2], after=pads[1::2])
     rest = (w - b - a for w, b, a in zip(whole, cut.before, cut.after, strict=True))
     return cut, shape[2:] or tuple(rest)

@@ -278,14 +278,15 @@ class MilModule:
         dynamic = any(isinstance(item, Named) for item in inputs)
         if dynamic and place.type != "shape":
             return False
-        if not place.type.startswith("constexpr_"):  # those are bounded by the file itself
+        if not place.type.startswith("constexpr_"):  # those compare with what is declared first
             self._check(_sequence(run(Call(place, values, shapes_only=True, device=_META))), place)
         results = _sequence(run(Call(place, values)))
         self._check(results, place)
         for output, result in zip(place.outputs, results, strict=True):
             made = self._made(result, _tensor_type(output), place)
             with torch.inference_mode(False):  # a copy that may be read while gradients are kept
-                self._constants[output.name] = Constant(made.clone().contiguous())
+                constant = Constant(made.clone().contiguous())
+            self._constants[output.name] = self._reader.counted(constant)
         return True
 
     def _shaped(self, run: Operator, place: Place, values: dict[str, Tensor]) -> None:

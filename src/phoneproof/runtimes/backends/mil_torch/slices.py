@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,10 +11,10 @@ from torch.nn import functional
 from phoneproof.runtimes.backends.mil_torch.call import MOST_NUMBERS, Call, Operator
 
 
-def _places(call: Call, x: Tensor) -> tuple[tuple[Tensor, ...], set[int]]:
+def _places(call: Call, x: Tensor) -> tuple[tuple[range, ...], set[int]]:
     """For each axis the indices that a slice takes, and the axes that are then dropped.
 
-    Written out as indices: torch's slices know no negative steps.
+    Never written out: an input may be long, and planning asks for shapes alone.
     """
     rank = x.dim()
     begins, ends = call.integers("begin"), call.integers("end")
@@ -32,24 +32,24 @@ def _places(call: Call, x: Tensor) -> tuple[tuple[Tensor, ...], set[int]]:
         else:
             end = None if to_end[axis] else ends[axis]
             whole = range(side)[slice(begin, end, strides[axis])]
-        taken.append(torch.tensor(list(whole), dtype=torch.long))
+        taken.append(whole)
     return tuple(taken), {axis for axis in range(rank) if single[axis]}
+
+
+def _upward(places: Sequence[range]) -> tuple[tuple[slice, ...], list[int]]:
+    """The same places as slices, and the axes to be flipped: torch knows no negative steps."""
+    flipped = [axis for axis, whole in enumerate(places) if whole.step < 0]
+    rising = [whole[::-1] if whole.step < 0 else whole for whole in places]
+    views = [slice(up[0], up[-1] + 1, up.step) if up else slice(0, 0) for up in rising]
+    return tuple(views), flipped
 
 
 def slice_by_index(call: Call, /) -> Tensor:
     """x[begin:end:stride] along each axis."""
     x = call.tensor("x")
     places, gone = _places(call, x)
-    for axis, (indices, side) in enumerate(zip(places, x.shape, strict=True)):
-        if len(indices) == side and torch.equal(indices, torch.arange(side)):
-            continue
-        step = int(indices[1] - indices[0]) if len(indices) > 1 else 1
-        if len(indices) and step > 0:
-            view = [slice(None)] * x.dim()
-            view[axis] = slice(int(indices[0]), int(indices[-1]) + 1, step)
-            x = x[tuple(view)]
-        else:
-            x = x.index_select(axis, indices.to(x.device))
+    views, flipped = _upward(places)
+    x = x[views].flip(flipped) if flipped else x[views]
     return x.reshape([side for axis, side in enumerate(x.shape) if axis not in gone])
 
 
@@ -69,10 +69,12 @@ def slice_by_size(call: Call, /) -> Tensor:
 def slice_update(call: Call, /) -> Tensor:
     """x with a slice replaced."""
     x, update = call.tensor("x"), call.tensor("update")
+    if x.dtype != update.dtype:
+        raise call.misfit(f"{update.dtype} put into {x.dtype}")
     places, _ = _places(call, x)
+    views, flipped = _upward(places)
     result = x.clone()
-    index = torch.meshgrid(*(place.to(x.device) for place in places), indexing="ij")
-    result[index] = update.reshape(index[0].shape)
+    result[views] = update.reshape([len(whole) for whole in places]).flip(flipped)
     return result
 
 
@@ -107,13 +109,13 @@ def _extended(call: Call, x: Tensor, axis: int, pads: tuple[int, int], *, mirror
     side = int(x.shape[axis])
     if min(pads) < 0 or max(pads) > MOST_NUMBERS:
         raise call.misfit(f"{pads} numbers put around {side}")
-    places = torch.arange(-pads[0], side + pads[1])
+    places = torch.arange(-pads[0], side + pads[1], device=x.device)
     if mirror:
         if max(pads) >= side:
             raise call.misfit(f"{max(pads)} numbers reflected of {side}")
         places = places.abs()
         places = torch.where(places >= side, 2 * (side - 1) - places, places)
-    return x.index_select(axis, places.clamp(0, side - 1).to(x.device))
+    return x.index_select(axis, places.clamp(0, side - 1))
 
 
 def band_part(call: Call, /) -> Tensor:
