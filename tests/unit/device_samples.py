@@ -13,8 +13,8 @@ import msgspec
 from numpy.typing import NDArray
 
 from phoneproof.core.artifact import Artifact, file_sha256, tree_bytes, tree_sha256
-from phoneproof.core.binding import Precision
-from phoneproof.core.contract import Contract
+from phoneproof.core.binding import Format, Precision
+from phoneproof.core.contract import Contract, ImageInput
 from phoneproof.core.golden import GoldenIndex
 from phoneproof.core.json_format import parse
 from phoneproof.core.report import Report
@@ -101,10 +101,15 @@ def ship(
     task: str = "classify",
     precision: Precision = "float32",
     limits: Limits | None = None,
+    *,
+    format_: Format = "coreml",
+    float_pixels: bool = False,
 ) -> Shipped:
     """Write a bundle of one artifact that is a line of code, held to `limits` when built."""
     is_classify = task == "classify"
     contract = golden_tests.classify_contract() if is_classify else _detect_contract()
+    if float_pixels:
+        contract = with_float_pixels(contract)
     make_binding = golden_tests.classify_binding if is_classify else golden_tests.detect_binding
     model = folder.with_name(f"{folder.name}-model")
     model.parent.mkdir(parents=True, exist_ok=True)
@@ -114,8 +119,8 @@ def ship(
     )
     artifact = msgspec.structs.replace(
         golden_tests.artifact_of(binding),
-        id=f"coreml-{precision}",
-        format="coreml",
+        id=f"{format_}-{precision}",
+        format=format_,
         requested=precision,
         precision=precision,
         path="artifacts/model.mlmodel",
@@ -139,6 +144,15 @@ def ship(
     return Shipped(folder=folder)
 
 
+def with_float_pixels(contract: Contract) -> Contract:
+    """The contract with a resize that gives fractions, as TensorFlow's does."""
+    fields = msgspec.to_builtins(contract.image)
+    resize = {"op": "resize", "to": "stretch", "size": fields["size"]}
+    resize["filter"] = "tensorflow.bilinear_half_pixel"
+    image = msgspec.convert(fields | {"geometry": [resize], "values": "float32"}, ImageInput)
+    return msgspec.structs.replace(contract, inputs=(image,))
+
+
 def _detect_contract() -> Contract:
     return samples.detect_contract(size=golden_tests.SIZE)
 
@@ -149,7 +163,7 @@ def _report(contract: Contract, artifact: Artifact, limits: Limits) -> Report:
     one = msgspec.structs.replace(
         whole.artifacts[-1],
         id=artifact.id,
-        format="coreml",
+        format=artifact.format,
         requested=precision,
         precision=precision,
         path=artifact.path,

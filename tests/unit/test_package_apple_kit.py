@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import numpy as np
 import pytest
 
 from phoneproof.core.artifact import tree_sha256
-from phoneproof.core.contract import Contract, ImageInput
+from phoneproof.core.binding import Precision
 from phoneproof.core.golden import GoldenIndex
 from phoneproof.core.json_format import parse
 from phoneproof.package import apple_kit
@@ -21,7 +22,7 @@ from phoneproof.package.golden import make_golden
 from tests.assets import ROOT
 from tests.unit import report_samples as samples
 from tests.unit import test_package_golden as golden_tests
-from tests.unit.device_samples import Shipped, ship
+from tests.unit.device_samples import Shipped, ship, with_float_pixels
 
 
 @pytest.fixture(scope="module", params=["classify", "detect"])
@@ -76,7 +77,7 @@ def test_models_and_vectors_are_copies(shipped: Shipped) -> None:
 
 
 def test_float_pixels_are_whole_tensors(tmp_path: Path) -> None:
-    contract = _tensorflow(golden_tests.classify_contract())
+    contract = with_float_pixels(golden_tests.classify_contract())
     binding = golden_tests.classify_binding(contract)
     artifact = msgspec.structs.replace(
         golden_tests.artifact_of(binding), id="coreml-float32", format="coreml", path="model"
@@ -94,13 +95,27 @@ def test_float_pixels_are_whole_tensors(tmp_path: Path) -> None:
         assert hashlib.sha256(data).hexdigest() == recorded[case.id]
 
 
-def _tensorflow(contract: Contract) -> Contract:
-    fields = msgspec.to_builtins(contract.image)
-    size = fields["size"]
-    resize = {"op": "resize", "to": "stretch", "size": size}
-    resize["filter"] = "tensorflow.bilinear_half_pixel"
-    image = msgspec.convert(fields | {"geometry": [resize], "values": "float32"}, ImageInput)
-    return msgspec.structs.replace(contract, inputs=(image,))
+@pytest.mark.parametrize(
+    ("precision", "decibels"),
+    [
+        ("float32", 60.0),
+        ("float16", 45.0),
+        ("palette4", 45.0),
+        ("weight_only_wi8", 45.0),
+        ("sparse", 45.0),
+        ("mixed", 45.0),
+        ("static_wi8_ai8", 20.0),
+    ],
+)
+def test_every_precision_is_held_to_something(
+    tmp_path: Path, precision: Precision, decibels: float
+) -> None:
+    made = ship(tmp_path / "bundle", precision=precision)
+    assert [one.least_decibels for one in kit_of(made.folder).artifacts] == [decibels]
+
+
+def test_no_precision_is_forgotten() -> None:
+    assert set(apple_kit.LEAST_DECIBELS) == set(get_args(Precision))
 
 
 @pytest.mark.parametrize("leave_out", ["format", "vectors", "batch"])

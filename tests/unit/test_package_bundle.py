@@ -190,7 +190,7 @@ def test_a_newer_schema_is_refused(written: Path) -> None:
     assert "newer" in caught.value.next_step
 
 
-@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a\\b", ""])
+@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a\\b", "", ".", "./a", "a//b"])
 def test_a_manifest_that_points_outside_is_refused(written: Path, path: str) -> None:
     def change(manifest: dict[str, object]) -> None:
         files = manifest["files"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -38,6 +39,9 @@ MODEL_CARD = "MODEL_CARD.md"
 GOLDEN = "golden"
 BASELINE = "baseline"
 BINDING_SUFFIX = ".binding.json"
+
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_DISTRUST: Final = "do not use this bundle; get it again from whoever built it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,7 +270,8 @@ def read_bundle(path: Path) -> Bundle:
     not for who made it.
 
     Raises:
-        InvalidInput: not a bundle, a newer schema, or a manifest that points outside the folder.
+        InvalidInput: not a bundle, a newer schema, or a manifest that points outside the folder
+            or whose artifacts' ids are no plain names.
         VerificationFailed: a file is missing, altered or extra; all of them are named.
     """
     manifest = _read(path, MANIFEST, Manifest)
@@ -309,15 +314,32 @@ def _schema_of(kind: type[msgspec.Struct]) -> str:
 
 
 def _refuse_escapes(manifest: Manifest) -> None:
-    paths = [file.path for file in manifest.files] + [a.path for a in manifest.artifacts]
-    for path in paths:
-        pure = PurePosixPath(path)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts:
+    for path in [file.path for file in manifest.files] + [a.path for a in manifest.artifacts]:
+        require_inside(path)
+    for artifact in manifest.artifacts:
+        # Files are named by it: of the golden vectors, the kit, the results of devices.
+        if not _ID.fullmatch(artifact.id) or artifact.id in (".", ".."):
             raise InvalidInput(
-                "the manifest names a file outside its bundle",
-                found=path,
-                next_step="do not use this bundle; get it again from whoever built it",
+                "the manifest has an artifact whose id is no plain name",
+                found=repr(artifact.id),
+                next_step=_DISTRUST,
             )
+
+
+def require_inside(path: str) -> None:
+    """Refuse a path, relative to a bundle, that is not its file's one plain name.
+
+    Two names of one file are refused, too: ``./report.json`` would be written through a link.
+
+    Raises:
+        InvalidInput: it is absolute, empty, leads outside, or is not in its shortest form.
+    """
+    pure = PurePosixPath(path)
+    outside = pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts
+    if outside or pure.as_posix() != path:
+        raise InvalidInput(
+            "a file outside its bundle is named", found=repr(path), next_step=_DISTRUST
+        )
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:

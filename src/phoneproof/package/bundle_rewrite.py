@@ -17,6 +17,7 @@ from phoneproof.package.bundle import (
     listed_files,
     move_into_place,
     remove,
+    require_inside,
     restore_interrupted,
     storage_error,
 )
@@ -32,9 +33,12 @@ def rewrite_bundle(bundle: Bundle, changed: Mapping[str, bytes]) -> None:
         changed: path relative to the bundle -> content.
 
     Raises:
+        InvalidInput: a path of `changed` leads outside the bundle; nothing is written.
         StorageError: the disk is full, or the folder's parent cannot be written. The bundle is
             then as it was.
     """
+    for path in changed:
+        require_inside(path)
     destination = bundle.folder.resolve()
     fresh = destination.with_name(f".{destination.name}.new")
     try:

@@ -99,6 +99,37 @@ final class DistanceTests: XCTestCase {
   }
 }
 
+final class LooksRightTests: XCTestCase {
+  private func looksRight(
+    _ outputs: [(maxAbs: Double?, snr: Double?)], atLeast decibels: Double?
+  ) -> Bool {
+    let recorded = outputs.map {
+      RecordedOutput(
+        name: "scores", dtype: .float32, every: 1, values: "", maxAbs: $0.maxAbs, snrDb: $0.snr)
+    }
+    var cpu = Accelerator(kind: .cpu, name: "CPU", state: .ran)
+    cpu.vectors = [RecordedVector(case: "one", inputSha256: nil, outputs: recorded)]
+    return DeviceResults(
+      created: "", madeBy: MadeBy(name: "", version: ""),
+      device: DeviceFacts(model: "", name: "", os: "", osVersion: "", chip: ""),
+      contract: "", golden: "", artifact: "", engine: "", engineVersion: "", accelerators: [cpu]
+    ).looksRight(atLeast: decibels)
+  }
+
+  func testNoiseIsHeldToTheDecibels() {
+    XCTAssertTrue(looksRight([(0, nil), (0.1, 46)], atLeast: 45))
+    XCTAssertFalse(looksRight([(0, nil), (0.1, 44)], atLeast: 45))
+    XCTAssertTrue(looksRight([(0.1, 3)], atLeast: nil))
+  }
+
+  func testWhatIsNoNumberIsNeverRight() {
+    for decibels in [nil, -300.0, 20.0] {
+      XCTAssertFalse(looksRight([(0, nil), (nil, nil)], atLeast: decibels))
+      XCTAssertFalse(looksRight([], atLeast: decibels))
+    }
+  }
+}
+
 final class StatisticsTests: XCTestCase {
   func testMedianAndNearestRank() throws {
     let twenty = try XCTUnwrap(Statistics((1...20).map(Double.init).shuffled()))
