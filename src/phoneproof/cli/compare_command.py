@@ -34,13 +34,16 @@ def command(
     from phoneproof.core.contract import Contract
     from phoneproof.core.json_format import parse, pretty_bytes
     from phoneproof.pipeline.compare import compare
-    from phoneproof.pipeline.foreign import load_both
+    from phoneproof.pipeline.foreign import ForeignArtifact, load_both
     from phoneproof.pipeline.loaded import read_file
     from phoneproof.verify.verdicts import accepted
 
     given = parse(read_file(contract), Contract, what=contract.name) if contract else None
     first, second = load_both(baseline, candidate, given)
     shared = given or first.contract
+    for loaded in (first, second):
+        if isinstance(loaded, ForeignArtifact) and loaded.note:
+            click.echo(f"{loaded.path.name}: {loaded.note}", err=True)
     with show_progress(quiet=as_json) as listener:
         compared = compare(first, second, contract=shared, images=images, listener=listener)
     if as_json:

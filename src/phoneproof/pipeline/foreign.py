@@ -14,9 +14,10 @@ import msgspec
 
 from phoneproof.core.artifact import tree_sha256
 from phoneproof.core.binding import Binding, InputBinding, OutputBinding
-from phoneproof.core.contract import Channels, Contract, Task
+from phoneproof.core.contract import Channels, Contract
 from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.core.tensors import TensorSpec
+from phoneproof.pipeline.foreign_scores import Scores, scores_of
 from phoneproof.pipeline.loaded import LoadedArtifact, load_artifact
 from phoneproof.runtimes.base import Runtime, Session, TracingSession
 from phoneproof.runtimes.renamed import Renamed, RenamedSession
@@ -31,7 +32,6 @@ _CHANNELS: Final[dict[str, Channels]] = {
     "GRAYSCALE": "gray",
     "GRAYSCALE_FLOAT16": "gray",
 }
-_PROBABILITIES: Final = ("softmax", "softmaxND")
 _TO_NHWC: Final = (0, 2, 3, 1)
 
 
@@ -68,9 +68,11 @@ def load_both(
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignArtifact(LoadedArtifact):
-    """renamed: its outputs under the names of the file it is compared with."""
+    """renamed: its outputs under the names of the file it is compared with. note: what was
+    concluded of its scores that it does not say itself; empty where there is nothing."""
 
     renamed: tuple[Renamed, ...]
+    note: str = ""
 
     @property
     def runtime(self) -> Runtime:
@@ -82,7 +84,8 @@ def load_foreign(path: Path, contract: Contract, like: Binding | None = None) ->
     """Read a ``.mlmodel`` as a file of `contract`.
 
     Args:
-        like: the binding of the file it shall be compared with: raw outputs get its names.
+        like: the binding of the file it shall be compared with: raw outputs get its names, and
+            scores that may be anything its activation.
 
     Raises:
         InvalidInput: no such file, damaged, or of other sizes, channels or outputs.
@@ -96,15 +99,23 @@ def load_foreign(path: Path, contract: Contract, like: Binding | None = None) ->
         raise InvalidInput(f"no such file: {path}", next_step="name a .mlmodel file")
     session = CoreMlNetworkRuntime().open_network(path)
     renamed = _renamed(session, contract, like, path.name)
+    scores = None
+    if contract.task == "classify":
+        scores = scores_of(session.computers(renamed[0].name), like)
     binding = Binding(
         contract=contract.sha256,
         format="coreml",
         precision=network_precision(session.message),
         inputs=(_image(session, contract, path.name),),
-        outputs=_outputs(session, like, renamed, contract.task),
+        outputs=_outputs(session, like, renamed, scores),
     )
     return ForeignArtifact(
-        path=path, sha256=tree_sha256(path), contract=contract, binding=binding, renamed=renamed
+        path=path,
+        sha256=tree_sha256(path),
+        contract=contract,
+        binding=binding,
+        renamed=renamed,
+        note="" if scores is None else scores.note,
     )
 
 
@@ -155,19 +166,20 @@ def _image(session: NetworkSession, contract: Contract, name: str) -> InputBindi
 
 
 def _outputs(
-    session: NetworkSession, like: Binding | None, renamed: tuple[Renamed, ...], task: Task
+    session: NetworkSession,
+    like: Binding | None,
+    renamed: tuple[Renamed, ...],
+    scores: Scores | None,
 ) -> tuple[OutputBinding, ...]:
     shown = RenamedSession(session, renamed).outputs
-    if task == "classify":
-        layer = session.giver(renamed[0].name)
-        done = layer is not None and layer.kind in _PROBABILITIES
+    if scores is not None:
         return (
             OutputBinding(
                 tensor=shown[0].name,
                 role="scores",
                 shape=shown[0].shape,
                 axes=("class",) if len(shown[0].shape) == 2 else ("class", "y", "x"),
-                activation="none" if done else "softmax",
+                activation=scores.activation,
             ),
         )
     if like is None:

@@ -11,7 +11,7 @@ import torch
 from phoneproof.core.errors import InvalidInput, Unsupported, first_line
 from phoneproof.formats.coreml.file import CoreMlFile
 from phoneproof.runtimes.backends.coreml_network.layer import Blobs, Function, Layer, Message
-from phoneproof.runtimes.backends.coreml_network.operators import LAYERS
+from phoneproof.runtimes.backends.coreml_network.operators import LAYERS, ONLY_MOVE
 
 Watch = Callable[[str, torch.Tensor], None]
 
@@ -63,6 +63,24 @@ class Network:
         """The layer that gives a blob; null for inputs and unknown names."""
         found = [step.layer for step in self._steps if blob in step.layer.outputs]
         return found[-1] if found else None
+
+    def computers(self, blob: str) -> tuple[Layer, ...]:
+        """The layers that compute the numbers of a blob: those behind what only moves them.
+
+        Last first; none where some numbers are an input's own.
+        """
+        wanted, found = {blob}, []
+        # In this order each name is its last giver's: layers may give a name that they take.
+        for step in reversed(self._steps):
+            layer = step.layer
+            if wanted.isdisjoint(layer.outputs):
+                continue
+            wanted.difference_update(layer.outputs)
+            if layer.kind in ONLY_MOVE:
+                wanted.update(layer.inputs)
+            else:
+                found.append(layer)
+        return () if wanted else tuple(found)
 
     def run(
         self,

@@ -98,3 +98,26 @@ LAYERS: Final[dict[str, Callable[[Layer], Function]]] = {
     "unary": elementwise.unary,
     "upsample": resize.upsample,
 }
+
+ONLY_MOVE: Final = frozenset(
+    {
+        "concat",
+        "concatND",
+        "copy",
+        "expandDims",
+        "flatten",
+        "flattenTo2D",
+        "permute",
+        "rankPreservingReshape",
+        "reshape",
+        "reshapeStatic",
+        "slice",
+        "sliceStatic",
+        "split",
+        "splitND",
+        "squeeze",
+        "stack",
+        "transpose",
+    }
+)
+"""Layers whose results are numbers of their inputs, as they were, in other places."""

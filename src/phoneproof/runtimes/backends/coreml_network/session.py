@@ -94,10 +94,10 @@ class NetworkSession:
         """Arrays and probabilities, as the description lists them; class labels are left out."""
         return self._outputs
 
-    def giver(self, output: str) -> Layer | None:
-        """The layer that gives an output."""
+    def computers(self, output: str) -> tuple[Layer, ...]:
+        """The layers that compute an output's numbers, as `Network.computers`."""
         blob = next((one.blob for one in self._given if one.name == output), output)
-        return self._network.giver(blob)
+        return self._network.computers(blob)
 
     def run(self, tensors: Tensors) -> dict[str, Tensor]:
         """Run once; errors as `Session.run`."""
