@@ -103,6 +103,7 @@ def ship(
     limits: Limits | None = None,
     *,
     format_: Format = "coreml",
+    requested: Precision | None = None,
     float_pixels: bool = False,
 ) -> Shipped:
     """Write a bundle of one artifact that is a line of code, held to `limits` when built."""
@@ -121,7 +122,7 @@ def ship(
         golden_tests.artifact_of(binding),
         id=f"{format_}-{precision}",
         format=format_,
-        requested=precision,
+        requested=requested or precision,
         precision=precision,
         path="artifacts/model.mlmodel",
         sha256=tree_sha256(model),

@@ -104,10 +104,13 @@ def test_one_planted_value_is_found(
         ("static_wi8_ai8", 4e-2, "fail"),
     ],
 )
+@pytest.mark.parametrize("layers", ["all", "some"])
 def test_limits_are_those_of_the_precision(
-    tmp_path: Path, precision: Precision, noise: float, verdict: str
+    tmp_path: Path, precision: Precision, noise: float, verdict: str, layers: str
 ) -> None:
-    shipped = ship(tmp_path / "bundle", precision=precision)
+    """Of what was asked for, where some layers are kept wide."""
+    read_back: Precision = precision if layers == "all" else "mixed"
+    shipped = ship(tmp_path / "bundle", precision=read_back, requested=precision)
     rng = np.random.default_rng(5)
     document = shipped.document(lambda v: v + rng.normal(0, noise, v.shape))
     assert judge(shipped, document, tmp_path).verdict == verdict

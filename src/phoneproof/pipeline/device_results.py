@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from phoneproof.core.artifact import Artifact, file_sha256
+from phoneproof.core.artifact import STORED, Artifact, file_sha256
 from phoneproof.core.binding import Precision
 from phoneproof.core.check import Check, Verdict, artifact_verdict, worst_verdict
 from phoneproof.core.device_results import (
@@ -36,9 +36,7 @@ from phoneproof.verify.limits import FLOAT16_LIMITS, FLOAT32_LIMITS, FLOATS, Lim
 
 DEVICE_RESULTS = "device-results"
 
-_HALF: Final[frozenset[Precision]] = frozenset(
-    {"float16", "weight_only_wi8", "weight_only_wi4", "palette4", "palette6", "sparse"}
-)
+_HALF: Final[frozenset[Precision]] = STORED | {"float16", "sparse"}
 """Phones compute these in float16, whatever their weights are stored in."""
 
 
@@ -140,7 +138,8 @@ def _judge(
     checks: tuple[Check, ...] = ()
     if accelerator.state == "ran":
         device = document.device
-        kind = artifact.requested if artifact.requested in FLOATS else artifact.precision
+        told = artifact.requested in FLOATS or artifact.precision == "mixed"
+        kind = artifact.requested if told else artifact.precision
         floats = kind in FLOATS or kind in _HALF
         checks = accelerator_checks(
             Recorded(
