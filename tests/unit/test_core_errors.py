@@ -46,7 +46,8 @@ def test_the_named_extra_brings_the_library(library: str) -> None:
         "optional-dependencies"
     ]
     names = {re.split(r"[<>=\[]", line)[0] for line in extras[errors._EXTRA_OF[library]]}
-    assert {library.replace("_", "-"), f"{library}-cpu"} & {n.replace("_", "-") for n in names}
+    wheels = {library.replace("_", "-"), f"{library}-cpu", f"{library}-core"}
+    assert wheels & {n.replace("_", "-") for n in names}
     assert errors._EXTRA_OF[library] in missing.next_step
 
 

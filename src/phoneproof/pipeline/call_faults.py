@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from phoneproof.core.binding import Format
 from phoneproof.core.contract import ImageInput, Size
 from phoneproof.core.errors import ConfigError, nearest
 from phoneproof.core.presets import PRESETS
-from phoneproof.pipeline.config import AVAILABLE_PRECISIONS, NAME_PATTERN
+from phoneproof.pipeline.config import AVAILABLE, NAME_PATTERN
 from phoneproof.pipeline.config_faults import Fault
 
 MAX_SIDE = 16384
 """The largest side a contract takes, in pixels."""
+
+_FORMATS: Final = AVAILABLE["android"]
+"""What a call can ask for; Apple's formats need what only a configuration says (minimum iOS)."""
 
 
 def check_capture(
@@ -42,7 +46,7 @@ def check_formats(formats: object) -> tuple[Format, ...]:
     Raises:
         ConfigError: a string or another thing in place of a sequence, none, or unknown ones.
     """
-    known = ", ".join(AVAILABLE_PRECISIONS)
+    known = ", ".join(_FORMATS)
     if isinstance(formats, (str, bytes)) or not isinstance(formats, Sequence):
         what = f"{formats!r} is not a list of formats; known: {known}"
         raise _error("build", [Fault(place="formats", what=what)])
@@ -52,11 +56,11 @@ def check_formats(formats: object) -> tuple[Format, ...]:
     faults = [
         Fault(place="formats", what=f"{value!r} is not known; known: {known}")
         for value in asked
-        if value not in AVAILABLE_PRECISIONS
+        if value not in _FORMATS
     ]
     if faults:
         raise _error("build", faults)
-    by_name: dict[str, Format] = {format_: format_ for format_ in AVAILABLE_PRECISIONS}
+    by_name: dict[str, Format] = {format_: format_ for format_ in _FORMATS}
     return tuple(by_name[value] for value in asked)
 
 
