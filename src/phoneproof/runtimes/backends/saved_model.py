@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -204,6 +205,7 @@ class _SavedModelSession:
         self._tensorflow = tensorflow
         self._model = model  # the signature holds its variables weakly
         self._call = model.signatures[SIGNATURE]
+        self._compiled = False
         self._inputs = _of_function(self._call.structured_input_signature[1])
         self._outputs = _of_function(self._call.structured_outputs)
 
@@ -219,7 +221,9 @@ class _SavedModelSession:
         check_tensors(self._inputs, tensors)
         fed = {name: self._tensorflow.constant(value) for name, value in tensors.items()}
         try:
-            results = self._call(**fed)
+            with nullcontext() if self._compiled else silent_stderr():  # compiling is announced
+                results = self._call(**fed)
+            self._compiled = True
         except self._tensorflow.errors.OpError as error:
             raise InvalidInput("TensorFlow cannot run the model", found=error.message) from error
         return {spec.name: np.array(results[spec.name].numpy()) for spec in self._outputs}
