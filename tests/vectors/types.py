@@ -1,0 +1,157 @@
+"""The records of the vector files (schema ``phoneproof.vectors/1``), one file type an area."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from phoneproof.core.binding import InputBinding
+from phoneproof.core.contract import Filter, ImageInput, Size
+from tests.vectors.pictures import Picture
+
+HEAD = 24
+"""First values of a tensor that are written out, so that a difference can be looked at."""
+
+DType = Literal["uint8", "int8", "int16", "float16", "float32"]
+Schema = Literal["phoneproof.vectors/1"]
+SCHEMA: Schema = "phoneproof.vectors/1"
+Flag = Literal[
+    "align_corners",
+    "bgr",
+    "crop",
+    "downscale",
+    "error",
+    "extreme_aspect",
+    "float32_pixels",
+    "gray",
+    "identity",
+    "integer_ratio",
+    "large",
+    "mixed",
+    "normalise_in_file",
+    "odd_pad",
+    "one_channel",
+    "one_pixel",
+    "quantised",
+    "random",
+    "scale_two",
+    "upscale",
+]
+
+
+class Digest(msgspec.Struct, frozen=True, kw_only=True):
+    """A tensor by its hash: `sha256` of the row-major little-endian bytes, and the first values."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+    sha256: str
+    head: tuple[int | float, ...]
+
+
+class Inline(msgspec.Struct, frozen=True, kw_only=True):
+    """A small tensor itself: base64 of its row-major little-endian bytes."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+    data: str
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every case has. flags: what it probes."""
+
+    id: str
+    comment: str
+    flags: tuple[Flag, ...]
+
+
+class ResizeCase(Case, frozen=True, kw_only=True):
+    """One filter, one size. expected: [height, width, channels]."""
+
+    picture: Picture
+    filter: Filter
+    size: Size
+    expected: Digest
+
+
+class CropRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="crop"):
+    """Keep rows [top, top + height) and columns [left, left + width)."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class ResizeRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="resize"):
+    """Scale to height x width; the gains are what coordinates scale with."""
+
+    height: int
+    width: int
+    gain_y: float
+    gain_x: float
+    filter: Filter
+
+
+class PadRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="pad"):
+    """Place the picture at (top, left) of a height x width canvas."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    value: tuple[int, ...]
+
+
+class GeometryCase(Case, frozen=True, kw_only=True):
+    """Whole numbers of one picture size. With `error` true the plan is refused, and none is here.
+
+    `input` fits the published schema even where the plan is refused.
+    """
+
+    input: ImageInput
+    height: int
+    width: int
+    steps: tuple[CropRecord | ResizeRecord | PadRecord, ...] | None = None
+    size: Size | None = None
+    gain_y: float | None = None
+    gain_x: float | None = None
+    top: float | None = None
+    left: float | None = None
+    error: bool = False
+
+
+class TensorCase(Case, frozen=True, kw_only=True):
+    """A picture to the whole input tensor, batch 1 in front."""
+
+    input: ImageInput
+    binding: InputBinding
+    picture: Picture
+    expected: Digest
+
+
+def digest(values: NDArray[Any]) -> Digest:
+    """The hash and the head of a tensor of one of the dtypes of `DType`."""
+    return Digest(
+        dtype=msgspec.convert(values.dtype.name, DType),
+        shape=values.shape,
+        sha256=hashlib.sha256(_little_endian(values)).hexdigest(),
+        head=tuple(values.reshape(-1)[:HEAD].tolist()),
+    )
+
+
+def inline(values: NDArray[Any]) -> Inline:
+    """A tensor itself."""
+    return Inline(
+        dtype=msgspec.convert(values.dtype.name, DType),
+        shape=values.shape,
+        data=base64.b64encode(_little_endian(values)).decode(),
+    )
+
+
+def _little_endian(values: NDArray[Any]) -> bytes:
+    return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
