@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from tests.assets import ROOT
-from tests.vectors import geometry, resize, tensor
+from tests.vectors import colours, geometry, inverse, resize, tables, tensor
 from tests.vectors.types import SCHEMA, Case
 
 FOLDER: Final = ROOT / "mobile" / "vectors"
@@ -20,6 +20,11 @@ AREAS: Final[Mapping[str, Callable[[], Iterable[Case]]]] = MappingProxyType(
         "resize": resize.cases,
         "geometry": geometry.cases,
         "tensor": tensor.cases,
+        "tables": tables.cases,
+        "gray": colours.gray_cases,
+        "alpha": colours.alpha_cases,
+        "orientation": colours.orientation_cases,
+        "inverse": inverse.cases,
     }
 )
 """Name of each file, without its suffix, and what makes its cases."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phoneproof.core.binding import InputBinding
-from phoneproof.core.contract import Filter, ImageInput, Size
+from phoneproof.core.contract import Filter, GrayFormula, ImageInput, Size
 from tests.vectors.pictures import Picture
 
 HEAD = 24
@@ -132,6 +132,54 @@ class TensorCase(Case, frozen=True, kw_only=True):
     binding: InputBinding
     picture: Picture
     expected: Digest
+
+
+Background = Literal["drop"] | tuple[int, int, int]
+BoxValues = tuple[float, float, float, float]
+"""x1, y1, x2, y2: float32 values, written so that reading them gives the same bits."""
+
+
+class TableCase(Case, frozen=True, kw_only=True):
+    """expected: [channels, 256]. With `error` true the binding is refused."""
+
+    input: ImageInput
+    binding: InputBinding
+    expected: Digest | None = None
+    error: bool = False
+
+
+class GrayCase(Case, frozen=True, kw_only=True):
+    """expected: uint8 [height, width, 1]."""
+
+    formula: GrayFormula
+    picture: Picture
+    expected: Digest
+
+
+class AlphaCase(Case, frozen=True, kw_only=True):
+    """A picture of red, green, blue and opacity. expected: uint8 [height, width, 3]."""
+
+    picture: Picture
+    background: Background
+    expected: Digest
+
+
+class OrientationCase(Case, frozen=True, kw_only=True):
+    """A stored picture and the EXIF tag beside it. expected: the upright picture."""
+
+    picture: Picture
+    exif: int
+    expected: Digest
+
+
+class InverseCase(Case, frozen=True, kw_only=True):
+    """Boxes in tensor pixels, and in pixels of an original of height x width."""
+
+    input: ImageInput
+    height: int
+    width: int
+    boxes: tuple[BoxValues, ...]
+    expected: tuple[BoxValues, ...]
 
 
 def digest(values: NDArray[Any]) -> Digest:
