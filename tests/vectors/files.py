@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from tests.assets import ROOT
-from tests.vectors import colours, geometry, inverse, resize, tables, tensor
+from tests.vectors import colours, geometry, inverse, resize, tables, tensor, yuv
 from tests.vectors.types import SCHEMA, Case
 
 FOLDER: Final = ROOT / "mobile" / "vectors"
@@ -25,6 +25,7 @@ AREAS: Final[Mapping[str, Callable[[], Iterable[Case]]]] = MappingProxyType(
         "alpha": colours.alpha_cases,
         "orientation": colours.orientation_cases,
         "inverse": inverse.cases,
+        "yuv": yuv.cases,
     }
 )
 """Name of each file, without its suffix, and what makes its cases."""

@@ -36,10 +36,12 @@ Flag = Literal[
     "normalise_in_file",
     "odd_pad",
     "one_channel",
+    "interleaved",
+    "odd_sides",
     "one_pixel",
     "quantised",
     "random",
-    "scale_two",
+    "row_padding",
     "upscale",
 ]
 
@@ -169,6 +171,35 @@ class OrientationCase(Case, frozen=True, kw_only=True):
 
     picture: Picture
     exif: int
+    expected: Digest
+
+
+class LumaLayout(msgspec.Struct, frozen=True, kw_only=True):
+    """How the Y plane lies in its bytes."""
+
+    row_stride: int
+
+
+class ChromaLayout(msgspec.Struct, frozen=True, kw_only=True):
+    """How U and V lie in theirs. order: which begins where both are one buffer (pixel_stride 2)."""
+
+    pixel_stride: Literal[1, 2]
+    row_stride: int
+    order: Literal["uv", "vu"]
+
+
+class YuvCase(Case, frozen=True, kw_only=True):
+    """A camera frame of noise. expected: uint8 [height, width, 3], RGB.
+
+    Y is noise(seed), U noise(seed + 1), V noise(seed + 2); with pixel_stride 2 the buffer of both
+    is noise(seed + 1). Each plane ends with its last value.
+    """
+
+    height: int
+    width: int
+    seed: int
+    y: LumaLayout
+    chroma: ChromaLayout
     expected: Digest
 
 
