@@ -103,7 +103,8 @@ def _values(name: str, plane: Plane, size: Size) -> NDArray[np.int32]:
 
 def _doubled(chroma: NDArray[np.int32], size: Size) -> NDArray[np.int32]:
     height, width = size
-    return chroma[np.arange(height)[:, None] // 2, np.arange(width) // 2]
+    doubled: NDArray[np.int32] = chroma[np.arange(height)[:, None] // 2, np.arange(width) // 2]
+    return doubled
 
 
 def _rounded(value: NDArray[np.int32]) -> NDArray[np.int32]:
