@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from phoneproof.core.binding import Format
 from phoneproof.core.device_results import DeviceReport
 from phoneproof.core.errors import InvalidInput
 from phoneproof.core.json_format import pretty_bytes
-from phoneproof.package.bundle import MANIFEST, REPORT, Bundle, read_bundle
+from phoneproof.package.bundle import GOLDEN_INDEX, MANIFEST, REPORT, Bundle, read_bundle
 from phoneproof.package.bundle_rewrite import rewrite_bundle
 from phoneproof.pipeline.device_results import add_to_bundle, judge_device_results
 from tests.unit.device_samples import Document, Shipped, accelerator, ship, write
@@ -62,6 +63,22 @@ def test_a_bundle_of_a_hostile_id_is_not_read(shipped: Shipped) -> None:
     (shipped.folder / MANIFEST).write_bytes(pretty_bytes(manifest))
     with pytest.raises(InvalidInput, match="no plain name"):
         read_bundle(shipped.folder)
+
+
+@pytest.mark.parametrize("number", range(4), ids=["picture", "pixels", "input", "output"])
+def test_a_golden_index_names_files_of_its_own_folder(shipped: Shipped, number: int) -> None:
+    """All the hashes fit, and what is named is there."""
+    bundle, index = shipped.bundle, shipped.golden
+    text = pretty_bytes(index).decode()
+    named = json.dumps(index.files[-4:][number])
+    assert text.count(named) == 1
+    for name in ("../report.json", "../../plants-model", str(shipped.folder / REPORT), "a\\b", ""):
+        bad = text.replace(named, json.dumps(name))
+        rewrite_bundle(bundle, {GOLDEN_INDEX: bad.encode()})
+        with pytest.raises(InvalidInput, match="outside its bundle"):
+            read_bundle(shipped.folder)
+    rewrite_bundle(bundle, {GOLDEN_INDEX: text.replace(named, '"a/b.bin"').encode()})
+    read_bundle(shipped.folder)
 
 
 def test_ids_are_plain_names(shipped: Shipped) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from phoneproof.core.artifact import Artifact, Lineage, file_sha256, tree_bytes, tree_sha256
 from phoneproof.core.errors import InvalidInput, StorageError, VerificationFailed
+from phoneproof.core.golden import GoldenIndex
+from phoneproof.core.json_format import pretty_bytes
 from phoneproof.core.report import ArtifactReport, Report
 from phoneproof.package import bundle as bundle_module
 from phoneproof.package.bundle import BundleContents, read_bundle, require_destination, write_bundle
@@ -52,7 +54,8 @@ def contents_in(folder: Path, *, with_folder_artifact: bool = False) -> BundleCo
         pairs.append((artifact_of(path, entry), path))
     golden, baseline = folder / "golden", folder / "baseline"
     golden.mkdir()
-    (golden / "index.json").write_text("{}")
+    index = GoldenIndex(contract=report.capture.contract.sha256, artifacts=(), cases=())
+    (golden / "index.json").write_bytes(pretty_bytes(index))
     baseline.mkdir()
     (baseline / "outputs.bin").write_bytes(bytes(range(256)))
     return BundleContents(

@@ -101,3 +101,14 @@ class GoldenIndex(SchemaType, frozen=True, kw_only=True):
     artifacts: tuple[tuple[str, str], ...]
     cases: tuple[GoldenCase, ...]
     left_out: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that the index names, relative to its folder; one may come twice."""
+        return tuple(name for case in self.cases for name in _files_of(case))
+
+
+def _files_of(case: GoldenCase) -> tuple[str, ...]:
+    recorded = case.expected.artifacts
+    tensors = [tensor for one in recorded for tensor in (one.input, *one.outputs)]
+    return (case.file, case.expected.pixels.file, *(tensor.file for tensor in tensors))

@@ -21,6 +21,7 @@ from phoneproof.core.errors import (
     StorageError,
     VerificationFailed,
 )
+from phoneproof.core.golden import GoldenIndex
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.manifest import BundleFile, Manifest
 from phoneproof.core.report import Report
@@ -37,6 +38,7 @@ REPORT = "report.json"
 REPORT_PAGE = "report.html"
 MODEL_CARD = "MODEL_CARD.md"
 GOLDEN = "golden"
+GOLDEN_INDEX: Final = f"{GOLDEN}/index.json"
 BASELINE = "baseline"
 BINDING_SUFFIX = ".binding.json"
 
@@ -136,7 +138,7 @@ def _fill(folder: Path, contents: BundleContents) -> Manifest:
         contract=contents.contract.sha256,
         artifacts=tuple(artifact for artifact, _ in contents.artifacts),
         files=listed_files(folder),
-        golden=f"{GOLDEN}/index.json" if contents.golden is not None else None,
+        golden=GOLDEN_INDEX if contents.golden is not None else None,
         baseline=BASELINE if contents.baseline is not None else None,
     )
     (folder / MANIFEST).write_bytes(pretty_bytes(manifest))
@@ -270,13 +272,16 @@ def read_bundle(path: Path) -> Bundle:
     not for who made it.
 
     Raises:
-        InvalidInput: not a bundle, a newer schema, or a manifest that points outside the folder
-            or whose artifacts' ids are no plain names.
+        InvalidInput: not a bundle, a newer schema, a manifest or golden index that points outside
+            its folder, or a manifest whose artifacts' ids are no plain names.
         VerificationFailed: a file is missing, altered or extra; all of them are named.
     """
     manifest = _read(path, MANIFEST, Manifest)
     _refuse_escapes(manifest)
     _check_files(path, manifest)
+    if (path / GOLDEN_INDEX).is_file():
+        for name in _read(path, GOLDEN_INDEX, GoldenIndex).files:
+            require_inside(name)
     contract = _read(path, CONTRACT, Contract)
     report = _read(path, REPORT, Report)
     _check_agreement(path, manifest, contract, report)
@@ -327,7 +332,7 @@ def _refuse_escapes(manifest: Manifest) -> None:
 
 
 def require_inside(path: str) -> None:
-    """Refuse a path, relative to a bundle, that is not its file's one plain name.
+    """Refuse a path, relative to a bundle or a folder of it, that is not its file's one plain name.
 
     Two names of one file are refused, too: ``./report.json`` would be written through a link.
 
