@@ -1,6 +1,6 @@
 package ai.phoneproof.engine
 
-import ai.phoneproof.DType
+import ai.phoneproof.contract.DType
 import ai.phoneproof.PhoneproofError
 import java.io.Closeable
 import java.io.File
