@@ -10,7 +10,17 @@ from typing import Final
 import msgspec
 
 from tests.assets import ROOT
-from tests.vectors import colours, geometry, inverse, resize, tables, tensor, yuv
+from tests.vectors import (
+    colours,
+    decode,
+    geometry,
+    images,
+    inverse,
+    resize,
+    tables,
+    tensor,
+    yuv,
+)
 from tests.vectors.types import SCHEMA, Case
 
 FOLDER: Final = ROOT / "mobile" / "vectors"
@@ -25,7 +35,9 @@ AREAS: Final[Mapping[str, Callable[[], Iterable[Case]]]] = MappingProxyType(
         "alpha": colours.alpha_cases,
         "orientation": colours.orientation_cases,
         "inverse": inverse.cases,
+        "decode": decode.cases,
         "yuv": yuv.cases,
+        "images": images.cases,
     }
 )
 """Name of each file, without its suffix, and what makes its cases."""

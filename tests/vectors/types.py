@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from typing import Any, Literal
 
@@ -10,38 +9,52 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from phoneproof.core.binding import InputBinding
-from phoneproof.core.contract import Filter, GrayFormula, ImageInput, Size
+from phoneproof.core.binding import Binding, DType, InputBinding
+from phoneproof.core.contract import Contract, Filter, GrayFormula, ImageInput, Size
 from tests.vectors.pictures import Picture
 
 HEAD = 24
 """First values of a tensor that are written out, so that a difference can be looked at."""
 
-DType = Literal["uint8", "int8", "int16", "float16", "float32"]
 Schema = Literal["phoneproof.vectors/1"]
 SCHEMA: Schema = "phoneproof.vectors/1"
 Flag = Literal[
-    "align_corners",
     "bgr",
+    "class_agnostic",
+    "clipped",
     "crop",
     "downscale",
+    "empty",
     "error",
+    "exif",
+    "exponentials",
     "extreme_aspect",
+    "final",
     "float32_pixels",
     "gray",
     "identity",
     "integer_ratio",
-    "large",
-    "mixed",
-    "normalise_in_file",
-    "odd_pad",
-    "one_channel",
     "interleaved",
+    "large",
+    "levels",
+    "max_detections",
+    "mixed",
+    "multi_label",
+    "normalise_in_file",
+    "not_finite",
+    "null_label",
+    "odd_pad",
     "odd_sides",
+    "one_channel",
     "one_pixel",
+    "override",
+    "pre_top_k",
     "quantised",
     "random",
     "row_padding",
+    "threshold",
+    "ties",
+    "transparent",
     "upscale",
 ]
 
@@ -53,14 +66,6 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int, ...]
     sha256: str
     head: tuple[int | float, ...]
-
-
-class Inline(msgspec.Struct, frozen=True, kw_only=True):
-    """A small tensor itself: base64 of its row-major little-endian bytes."""
-
-    dtype: DType
-    shape: tuple[int, ...]
-    data: str
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -213,24 +218,87 @@ class InverseCase(Case, frozen=True, kw_only=True):
     expected: tuple[BoxValues, ...]
 
 
+class OutputTensor(msgspec.Struct, frozen=True, kw_only=True):
+    """One output of a model, batch first: base64 of its row-major little-endian bytes."""
+
+    tensor: str
+    dtype: DType
+    shape: tuple[int, ...]
+    data: str
+
+
+class RawTensor(msgspec.Struct, frozen=True, kw_only=True):
+    """One output of one image as real numbers, without the batch axis."""
+
+    tensor: str
+    dtype: Literal["float32"]
+    shape: tuple[int, ...]
+    data: str
+
+
+class DetectionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One detection: label index, score, and the box in pixels of the oriented original."""
+
+    class_: int = msgspec.field(name="class")
+    score: float
+    box: BoxValues
+
+
+class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One class: label index and probability."""
+
+    class_: int = msgspec.field(name="class")
+    score: float
+
+
+class DecodeCase(Case, frozen=True, kw_only=True):
+    """Outputs of image `index` of the batch, whose oriented original is height x width.
+
+    One of the last four is there: `detections` best first, `classes` (every class with a label,
+    most probable first, equal ones by index), `raw`, or `error` true where the outputs do not fit.
+    """
+
+    contract: Contract
+    binding: Binding
+    outputs: tuple[OutputTensor, ...]
+    height: int
+    width: int
+    index: int = 0
+    detections: tuple[DetectionRow, ...] | None = None
+    classes: tuple[ClassRow, ...] | None = None
+    raw: tuple[RawTensor, ...] | None = None
+    error: bool = False
+
+
+class ImageCase(Case, frozen=True, kw_only=True):
+    """A whole chain: stored picture and EXIF tag, input tensor, recorded outputs, results."""
+
+    contract: Contract
+    binding: Binding
+    picture: Picture
+    exif: int
+    tensor: Digest
+    outputs: tuple[OutputTensor, ...]
+    detections: tuple[DetectionRow, ...] | None = None
+    classes: tuple[ClassRow, ...] | None = None
+
+
 def digest(values: NDArray[Any]) -> Digest:
     """The hash and the head of a tensor of one of the dtypes of `DType`."""
     return Digest(
-        dtype=msgspec.convert(values.dtype.name, DType),
+        dtype=dtype_of(values),
         shape=values.shape,
-        sha256=hashlib.sha256(_little_endian(values)).hexdigest(),
+        sha256=hashlib.sha256(little_endian(values)).hexdigest(),
         head=tuple(values.reshape(-1)[:HEAD].tolist()),
     )
 
 
-def inline(values: NDArray[Any]) -> Inline:
-    """A tensor itself."""
-    return Inline(
-        dtype=msgspec.convert(values.dtype.name, DType),
-        shape=values.shape,
-        data=base64.b64encode(_little_endian(values)).decode(),
-    )
+def dtype_of(values: NDArray[Any]) -> DType:
+    """The contract's name of an array's dtype."""
+    named: DType = msgspec.convert(values.dtype.name, DType)
+    return named
 
 
-def _little_endian(values: NDArray[Any]) -> bytes:
+def little_endian(values: NDArray[Any]) -> bytes:
+    """Row-major bytes, least significant first."""
     return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
