@@ -55,7 +55,10 @@ public enum class Filter {
 }
 
 /** One step of the geometry. */
-public sealed interface GeometryOp
+public sealed interface GeometryOp {
+    /** True for a resize after which pixels are float32. */
+    public val isFloatResize: Boolean get() = this is Resize && filter.isFloat
+}
 
 /** Cut a rectangle out; exactly one of [fraction], [aspect] (width / height), [size] is given. */
 public data class Crop(
