@@ -1,7 +1,9 @@
 """Every model of the assets as Core ML and Core AI files: verified, or what stops them.
 
-    python -m benchmarks.apple WORK [WORD…]     WORK: where the builds lie; a model that was
-                                                measured at this commit is not built again
+    python -m benchmarks.apple WORK [WORD…]     WORK: where the builds lie, 200 MB a model
+
+A model that was measured at this commit is not built again unless it is named, and what an
+interrupted build had done is found again.
 
 One build a model: ``formats = ["coreml", "coreai"]``, ``precisions = ["float32", "float16"]``, on
 a few of its images, defaults otherwise. Where a format stops the build, each is built alone.
@@ -62,7 +64,6 @@ def run(case: AppleCase, work: Path, commit: str) -> Row:
         found = artifacts(folder, FORMATS)
     except PhoneproofError:
         found = alone(folder)
-    shutil.rmtree(folder / ".phoneproof", ignore_errors=True)
     return Row(
         model=case.name,
         images=case.source.images,

@@ -16,6 +16,7 @@ from phoneproof.convert.backends.coreml_names import renamed_hub, renamed_output
 from phoneproof.convert.backends.coreml_ops import mapped_error, without_unknown_ops
 from phoneproof.convert.backends.hub_module import HubModule, load_module
 from phoneproof.convert.backends.pixel_scaling import bake
+from phoneproof.convert.backends.pool_padding import pads_into_pools
 from phoneproof.convert.base import ConvertRequest
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding, DType, Format
@@ -60,6 +61,7 @@ class CoreMlConverter:
         binding = renamed_outputs(request.binding, named, hub)
         request = msgspec.structs.replace(request, binding=binding)
         asked = _asked(request, hub)
+        pads_into_pools(hub.module)
         made = _converted(hub, request, asked)
         binding = _written(made, request, hub, asked)
         return WrittenModel(

@@ -27,14 +27,14 @@ def to_eager_ops(module: torch.fx.GraphModule) -> None:
         if rule is None:
             continue
         with graph.inserting_before(node):
-            replacement = rule(graph, _all_arguments(node))
+            replacement = rule(graph, all_arguments(node))
         _replace(node, replacement)
     graph.eliminate_dead_code()
     graph.lint()
     module.recompile()
 
 
-def _all_arguments(node: Node) -> tuple[Argument, ...]:
+def all_arguments(node: Node) -> tuple[Argument, ...]:
     """Positional arguments in the schema's order, defaults filled in."""
     schema = node.target._schema.arguments  # type: ignore[union-attr]
     given = dict(zip((argument.name for argument in schema), node.args, strict=False))
