@@ -7,7 +7,7 @@ computes in float16, and a compressed file with float32 arithmetic would never r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -23,6 +23,7 @@ from phoneproof.pipeline.artifact_steps import MadeArtifact
 from phoneproof.pipeline.damage_step import DamageStep, damage_of
 from phoneproof.pipeline.ladder.sparse import sparse
 from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk, untried_attempt
+from phoneproof.pipeline.ladder.wide import doubling, try_fewer
 from phoneproof.pipeline.ladder.workbench import Workbench
 from phoneproof.pipeline.process import BuildStopped
 from phoneproof.pipeline.request import ArtifactRequest
@@ -40,9 +41,6 @@ RECIPES: Final[dict[Precision, Compressed]] = {
 
 METHODS: Final[tuple[RangeMethod, ...]] = ("mse", "percentile_99_999")
 """Ranges of activations to try after min/max."""
-
-FEWER: Final = 2
-"""Tries between the last count of wide layers that was refused and the first that was accepted."""
 
 WIDE_SHARE: Final = 0.5
 """Of the layers, how many may stay float16: with more the float16 file is as good."""
@@ -131,25 +129,14 @@ class _Climb:
         """1, 2, 4 ... of the most harmful layers stay wide; then fewer than the first count that
         is accepted, as far as that goes in a few tries."""
         self.damage = self._damage(recipe)
-        refused, count = 0, 1
-        while count <= len(self.damage) * WIDE_SHARE:
+        refused = 0
+        for count in doubling(int(len(self.damage) * WIDE_SHARE)):
             if self._spare(recipe, count):
-                self._fewer(lambda some: self._spare(recipe, some), refused, count)
+                try_fewer(refused, count, lambda some: self._spare(recipe, some))
                 yield
                 return
             yield
-            refused, count = count, 2 * count
-
-    @staticmethod
-    def _fewer(spare: Callable[[int], bool], refused: int, accepted: int) -> None:
-        for _ in range(FEWER):
-            middle = (refused + accepted) // 2
-            if middle in (refused, accepted):
-                return
-            if spare(middle):
-                accepted = middle
-            else:
-                refused = middle
+            refused = count
 
     def _spare(self, recipe: Compressed, count: int) -> bool:
         layers = tuple(sorted(one.layer for one in self.damage[:count]))

@@ -22,7 +22,7 @@ from phoneproof.core.report import Attempt
 from phoneproof.pipeline.artifact_chain import FLOAT32_SHARES, ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
 from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk, broken_attempt
-from phoneproof.pipeline.ladder.wide import Layer, doubling, wide_layers
+from phoneproof.pipeline.ladder.wide import Layer, doubling, try_fewer, wide_layers
 from phoneproof.pipeline.ladder.workbench import Workbench
 from phoneproof.pipeline.process import BuildStopped
 from phoneproof.pipeline.request import ArtifactRequest
@@ -38,9 +38,6 @@ NARROW_MACS: Final = 0.05
 WIDE_MACS: Final = 0.3
 """How much of the arithmetic may stay wider than int8: first nearly nothing, in the end less than
 a third, beyond which a float16 file is as good."""
-
-FEWER: Final = 2
-"""Tries between the last count of wide layers that was refused and the first that was accepted."""
 
 LEARNING_SHARE: Final = 0.4
 """Of the whole budget, how much learning takes; not begun where less is left. A share of what is
@@ -295,17 +292,9 @@ def _widen(climbing: Climb, trunk: Trunk, recipe: Static, macs: float) -> Iterat
             break
         if not _spare(climbing, trunk, recipe, graph, count):
             continue
-        accepted = count
-        for _ in range(FEWER):
-            middle = (refused + accepted) // 2
-            if not climbing.accepted or middle in (refused, accepted):
-                break
-            before = len(climbing.tried)
-            _spare(climbing, trunk, recipe, graph, middle)
-            if any(one.accepted for one in climbing.tried[before:]):
-                accepted = middle
-            else:
-                refused = middle
+        if climbing.accepted:
+            accepts = partial(_spare_accepted, climbing, trunk, recipe, graph)
+            try_fewer(refused, count, accepts)
         yield
         refused = count
 
@@ -348,6 +337,15 @@ def _spare(
     ]
     climbing.attempt("wide layers", trunk, *tries)
     return bool(tries)
+
+
+def _spare_accepted(
+    climbing: Climb, trunk: Trunk, recipe: Static, graph: tuple[Layer, ...], count: int
+) -> bool:
+    """The same; whether something that was tried now is accepted."""
+    before = len(climbing.tried)
+    _spare(climbing, trunk, recipe, graph, count)
+    return any(one.accepted for one in climbing.tried[before:])
 
 
 def _larger_files(climbing: Climb, trunk: Trunk) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from phoneproof.core.optimization import LayerDamage
+
+FEWER: Final = 2
+"""Tries between the last count of wide layers that was refused and the first that was accepted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +48,19 @@ def doubling(end: int) -> Iterator[int]:
     while count <= end:
         yield count
         count *= 2
+
+
+def try_fewer(refused: int, accepted: int, accepts: Callable[[int], bool]) -> None:
+    """Halve what lies between the last count that was refused and the first that was accepted, as
+    far as that goes in `FEWER` tries.
+
+    accepts: tries a count; whether what it gave is accepted.
+    """
+    for _ in range(FEWER):
+        middle = (refused + accepted) // 2
+        if middle in (refused, accepted):
+            return
+        if accepts(middle):
+            accepted = middle
+        else:
+            refused = middle
