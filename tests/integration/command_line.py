@@ -8,8 +8,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
+
+LONGEST_SECONDS: Final = 900
+"""For one command. A build that takes a minute alone takes many beside other work, as on a shared
+CI machine; one that hangs ends all the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +47,7 @@ def phoneproof(
         env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **(env or {})},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=LONGEST_SECONDS,
         check=False,
     )
     return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
