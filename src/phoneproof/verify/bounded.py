@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from phoneproof.core import tolerances
 from phoneproof.core.check import Check, Worst
 from phoneproof.core.errors import VerificationFailed
+from phoneproof.core.tensors import identifiers
 from phoneproof.verify import final_rows
 from phoneproof.verify.evidence import ImageValue, Setting, bounded_check, worst_images
 from phoneproof.verify.limits import Limits
@@ -51,11 +52,13 @@ def compare_roles(
 ) -> tuple[RoleRow, ...]:
     """Differences of every output of one image.
 
-    Final detections (those with a role ``classes``) are matched first: rows above `floor`.
+    Final detections (those with a role ``classes``) are matched first: rows above `floor`. Names
+    that a format had to spell as identifiers count as the same.
 
     Raises:
         VerificationFailed: the candidate's outputs have other names or shapes.
     """
+    candidate = _named_alike(baseline, candidate)
     if final_rows.CLASSES in baseline and list(baseline) == list(candidate):
         baseline, candidate = final_rows.in_step(baseline, candidate, floor)
     expected = {role: array.shape for role, array in baseline.items()}
@@ -69,6 +72,20 @@ def compare_roles(
     return tuple(
         _role_row(name, sha256, role, baseline[role], candidate[role]) for role in baseline
     )
+
+
+def _named_alike(
+    baseline: Mapping[str, NDArray[Any]], candidate: Mapping[str, NDArray[Any]]
+) -> Mapping[str, NDArray[Any]]:
+    """The candidate under the baseline's names, where both are the same as identifiers."""
+    names = tuple(baseline), tuple(candidate)
+    if set(names[0]) == set(names[1]):
+        return candidate
+    plain, found = (identifiers(one) for one in names)
+    by_plain = {name: candidate[key] for key, name in found.items()}
+    if set(plain.values()) != set(by_plain):
+        return candidate
+    return {key: by_plain[name] for key, name in plain.items()}
 
 
 def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:

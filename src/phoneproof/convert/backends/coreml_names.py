@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from typing import Final
 
 import msgspec
 
 from phoneproof.convert.backends.hub_module import HubModule
 from phoneproof.core.binding import Binding
-from phoneproof.core.tensors import TensorSpec
-
-_OTHERS: Final = re.compile(r"[^A-Za-z0-9_]")
-
-
-def identifiers(names: tuple[str, ...]) -> dict[str, str]:
-    """Name -> letters, digits and underscores, no digit in front, each unlike the others."""
-    found: dict[str, str] = {}
-    for name in names:
-        plain = _OTHERS.sub("_", name)
-        plain = plain if plain[:1].isalpha() or plain[:1] == "_" else f"tensor_{plain}"
-        taken, number, first = set(found.values()), 1, plain
-        while plain in taken:
-            number += 1
-            plain = f"{first}_{number}"
-        found[name] = plain
-    return found
+from phoneproof.core.tensors import TensorSpec, identifiers
 
 
 def renamed_hub(hub: HubModule) -> HubModule:
