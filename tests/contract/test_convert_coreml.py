@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from phoneproof.convert.backends.coreml import CoreMlConverter
-from phoneproof.convert.backends.coreml_names import identifiers
 from phoneproof.convert.base import ConvertRequest
 from phoneproof.core.apple import AppleForm, MinimumIos
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.contract import Contract, ImageInput, Resize
 from phoneproof.core.errors import ConversionFailed, PhoneproofError, Unsupported
-from phoneproof.core.tensors import TensorSpec
+from phoneproof.core.tensors import TensorSpec, identifiers
 from phoneproof.formats.coreml.file import read_coreml
 from phoneproof.formats.coreml.wire import read_image_channels, read_user_metadata
 from phoneproof.runtimes.backends.hub import save_hub
@@ -143,6 +142,32 @@ def test_what_xcode_shows(tmp_path: Path) -> None:
     entries = read_user_metadata(path)
     assert entries["classes"].decode() == "tench; Tinca tinca,,été"
     assert set(entries) == {"classes", "phoneproof.binding", "phoneproof.contract"}
+
+
+class Slopes(nn.Module):
+    """PReLU behind a dense layer and on rows, with a slope for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.dense, self.rows = nn.PReLU(channels), nn.PReLU(channels)
+        with torch.no_grad():
+            self.dense.weight.copy_(torch.linspace(-1, 1, channels))
+            self.rows.weight.copy_(torch.linspace(2, 0, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        dense: Tensor = self.dense(x.mean((2, 3)) - 1)[:, :, None, None]
+        rows: Tensor = self.rows(x.flatten(2) - 1).reshape(x.shape)
+        return dense + rows
+
+
+def test_prelu_has_a_slope_for_each_channel_also_behind_dense_layers(tmp_path: Path) -> None:
+    channels = tiny.OUTPUTS[1].shape[1]
+    path, _ = convert(tmp_path, net=Tail(Slopes(channels)), input_="tensor")
+    feed = {"image": tiny.pixels("NCHW")}
+    expected = RUNTIMES.load("hub").open(tmp_path / "hub.pt2").run(feed)
+    found = RUNTIMES.load("coreml").open(path).run(feed)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=2e-6 * np.abs(value).max())
 
 
 def odd_names(folder: Path) -> tuple[ConvertRequest, tuple[TensorSpec, ...]]:

@@ -14,6 +14,7 @@ from phoneproof.convert.artifact import artifact_binding, require_numbers, requi
 from phoneproof.convert.backends.coreml_description import describe
 from phoneproof.convert.backends.coreml_names import renamed_hub, renamed_outputs
 from phoneproof.convert.backends.coreml_ops import mapped_error, without_unknown_ops
+from phoneproof.convert.backends.coreml_prelu import prelu_on_images
 from phoneproof.convert.backends.hub_module import HubModule, load_module
 from phoneproof.convert.backends.pixel_scaling import bake
 from phoneproof.convert.backends.pool_padding import pads_into_pools
@@ -62,6 +63,7 @@ class CoreMlConverter:
         request = msgspec.structs.replace(request, binding=binding)
         asked = _asked(request, hub)
         pads_into_pools(hub.module)
+        prelu_on_images(hub.module)
         made = _converted(hub, request, asked)
         binding = _written(made, request, hub, asked)
         return WrittenModel(
