@@ -21,9 +21,11 @@ from tests.vectors import (
     tensor,
     yuv,
 )
-from tests.vectors.types import SCHEMA, Case
+from tests.vectors.documents import schema
+from tests.vectors.types import Case
 
 FOLDER: Final = ROOT / "mobile" / "vectors"
+SCHEMA_FILE: Final = "schema.json"
 
 AREAS: Final[Mapping[str, Callable[[], Iterable[Case]]]] = MappingProxyType(
     {
@@ -54,12 +56,25 @@ def content(area: str, cases: Iterable[Case]) -> bytes:
     if repeated:
         raise ValueError(f"{repeated} ids of {area} are used twice")
     lines = b",\n".join(msgspec.json.encode(case) for case in listed)
-    head = msgspec.json.encode({"schema": SCHEMA, "area": area})[:-1]
-    return head + b',"cases":[\n' + lines + b"\n]}\n"
+    head = b'{"schema":"phoneproof.vectors/1","area":"%b","cases":[' % area.encode()
+    return head + b"\n" + lines + b"\n]}\n"
+
+
+def names() -> tuple[str, ...]:
+    """The files of the folder that are made."""
+    return (SCHEMA_FILE, *(f"{area}.json" for area in AREAS))
+
+
+def made(name: str) -> bytes:
+    """The bytes of one file."""
+    if name == SCHEMA_FILE:
+        return schema()
+    area = name.removesuffix(".json")
+    return content(area, AREAS[area]())
 
 
 def write(folder: Path = FOLDER) -> None:
-    """Write every area's file."""
+    """Write every file."""
     folder.mkdir(parents=True, exist_ok=True)
-    for area, cases in AREAS.items():
-        (folder / f"{area}.json").write_bytes(content(area, cases()))
+    for name in names():
+        (folder / name).write_bytes(made(name))

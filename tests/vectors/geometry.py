@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
+
 from phoneproof.core.contract import (
     Anchor,
     Crop,
@@ -189,33 +191,43 @@ def _refused() -> Iterator[_Named]:
 
 def _case(named: _Named, size: Size) -> GeometryCase:
     height, width = size
-    name = f"geometry-{named.name}-{height}x{width}"
-    flags = (*named.flags, *(("one_pixel",) if 1 in size else ()))
-    try:
-        plan = plan_geometry(named.input, height, width)
-    except ConfigError:
-        return GeometryCase(
-            id=name,
-            comment=named.comment,
-            flags=tuple(dict.fromkeys((*flags, "error"))),
-            input=named.input,
-            height=height,
-            width=width,
-            error=True,
-        )
-    return GeometryCase(
-        id=name,
+    asked = GeometryCase(
+        id=f"geometry-{named.name}-{height}x{width}",
         comment=named.comment,
-        flags=flags,
+        flags=(*named.flags, *(("one_pixel",) if 1 in size else ())),
         input=named.input,
         height=height,
         width=width,
+    )
+    made = answered(asked)
+    if made.error != ("error" in made.flags):
+        raise ValueError(f"{made.id} is refused, or is not")
+    return made
+
+
+def answered(case: GeometryCase) -> GeometryCase:
+    """The case with the reference's plan, whatever it holds now."""
+    try:
+        plan = plan_geometry(case.input, case.height, case.width)
+    except ConfigError:
+        return GeometryCase(
+            id=case.id,
+            comment=case.comment,
+            flags=case.flags,
+            input=case.input,
+            height=case.height,
+            width=case.width,
+            error=True,
+        )
+    return msgspec.structs.replace(
+        case,
         steps=tuple(_record(step) for step in plan.steps),
         size=plan.size,
         gain_y=plan.gain_y,
         gain_x=plan.gain_x,
         top=plan.top,
         left=plan.left,
+        error=False,
     )
 
 

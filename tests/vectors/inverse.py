@@ -65,10 +65,11 @@ def _case(name: str, image: ImageInput, size: Size, seed: int) -> InverseCase:
         input=image,
         height=size[0],
         width=size[1],
-        boxes=_rows(boxes),
-        expected=_rows(to_original(boxes, plan)),
+        boxes=rows(boxes),
+        expected=rows(to_original(boxes, plan)),
     )
 
 
-def _rows(boxes: Float) -> tuple[BoxValues, ...]:
+def rows(boxes: Float) -> tuple[BoxValues, ...]:
+    """Float32 boxes [N, 4] as they are written."""
     return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes)

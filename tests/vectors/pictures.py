@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from phoneproof.core.schema import SchemaType
 
 _WAVE = 511
 
 
-class Picture(msgspec.Struct, frozen=True, kw_only=True):
+class Picture(SchemaType, frozen=True, kw_only=True):
     """uint8 [height, width, channels], row-major; all arithmetic is unsigned modulo 2^32.
 
     noise: a hash of the flat index: every value, no neighbour like the other. waves: slow and

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from phoneproof.core.binding import Binding, DType, InputBinding
 from phoneproof.core.contract import Contract, Filter, GrayFormula, ImageInput, Size
+from phoneproof.core.schema import SchemaType
 from tests.vectors.pictures import Picture
 
 HEAD = 24
 """First values of a tensor that are written out, so that a difference can be looked at."""
 
 Schema = Literal["phoneproof.vectors/1"]
-SCHEMA: Schema = "phoneproof.vectors/1"
 Flag = Literal[
     "bgr",
     "class_agnostic",
@@ -59,7 +59,7 @@ Flag = Literal[
 ]
 
 
-class Digest(msgspec.Struct, frozen=True, kw_only=True):
+class Digest(SchemaType, frozen=True, kw_only=True):
     """A tensor by its hash: `sha256` of the row-major little-endian bytes, and the first values."""
 
     dtype: DType
@@ -68,7 +68,7 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     head: tuple[int | float, ...]
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Case(SchemaType, frozen=True, kw_only=True, omit_defaults=True):
     """What every case has. flags: what it probes."""
 
     id: str
@@ -85,7 +85,7 @@ class ResizeCase(Case, frozen=True, kw_only=True):
     expected: Digest
 
 
-class CropRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="crop"):
+class CropRecord(SchemaType, frozen=True, kw_only=True, tag_field="op", tag="crop"):
     """Keep rows [top, top + height) and columns [left, left + width)."""
 
     top: int
@@ -94,7 +94,7 @@ class CropRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag=
     width: int
 
 
-class ResizeRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="resize"):
+class ResizeRecord(SchemaType, frozen=True, kw_only=True, tag_field="op", tag="resize"):
     """Scale to height x width; the gains are what coordinates scale with."""
 
     height: int
@@ -104,7 +104,7 @@ class ResizeRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", ta
     filter: Filter
 
 
-class PadRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="pad"):
+class PadRecord(SchemaType, frozen=True, kw_only=True, tag_field="op", tag="pad"):
     """Place the picture at (top, left) of a height x width canvas."""
 
     top: int
@@ -179,13 +179,13 @@ class OrientationCase(Case, frozen=True, kw_only=True):
     expected: Digest
 
 
-class LumaLayout(msgspec.Struct, frozen=True, kw_only=True):
+class LumaLayout(SchemaType, frozen=True, kw_only=True):
     """How the Y plane lies in its bytes."""
 
     row_stride: int
 
 
-class ChromaLayout(msgspec.Struct, frozen=True, kw_only=True):
+class ChromaLayout(SchemaType, frozen=True, kw_only=True):
     """How U and V lie in theirs. order: which begins where both are one buffer (pixel_stride 2)."""
 
     pixel_stride: Literal[1, 2]
@@ -218,7 +218,7 @@ class InverseCase(Case, frozen=True, kw_only=True):
     expected: tuple[BoxValues, ...]
 
 
-class OutputTensor(msgspec.Struct, frozen=True, kw_only=True):
+class OutputTensor(SchemaType, frozen=True, kw_only=True):
     """One output of a model, batch first: base64 of its row-major little-endian bytes."""
 
     tensor: str
@@ -227,7 +227,7 @@ class OutputTensor(msgspec.Struct, frozen=True, kw_only=True):
     data: str
 
 
-class RawTensor(msgspec.Struct, frozen=True, kw_only=True):
+class RawTensor(SchemaType, frozen=True, kw_only=True):
     """One output of one image as real numbers, without the batch axis."""
 
     tensor: str
@@ -236,7 +236,7 @@ class RawTensor(msgspec.Struct, frozen=True, kw_only=True):
     data: str
 
 
-class DetectionRow(msgspec.Struct, frozen=True, kw_only=True):
+class DetectionRow(SchemaType, frozen=True, kw_only=True):
     """One detection: label index, score, and the box in pixels of the oriented original."""
 
     class_: int = msgspec.field(name="class")
@@ -244,7 +244,7 @@ class DetectionRow(msgspec.Struct, frozen=True, kw_only=True):
     box: BoxValues
 
 
-class ClassRow(msgspec.Struct, frozen=True, kw_only=True):
+class ClassRow(SchemaType, frozen=True, kw_only=True):
     """One class: label index and probability."""
 
     class_: int = msgspec.field(name="class")
