@@ -45,6 +45,9 @@ internal class LiteRtJnaEngine(
     override val version: String = ""
 
     private val undo = ArrayDeque<() -> Unit>()
+
+    /** The library reads the options and calls their deleter later: they must not be collected. */
+    private val kept = ArrayList<Any>()
     private val compiled: Pointer
     private val ins: Array<Pointer>
     private val outs: Array<Pointer>
@@ -116,8 +119,7 @@ internal class LiteRtJnaEngine(
         val deleter = LiteRtC.Deleter { }
         val opaque = pointer { c.LiteRtCreateOpaqueOptions("xnnpack", payload, deleter, it) }
         checked(c.LiteRtAddOpaqueOptions(options, opaque))
-        // The library reads the text and calls the deleter later: neither may be collected before.
-        undo.addFirst { check(payload.valid() && deleter != this) }
+        kept += listOf(payload, deleter)
         return options
     }
 
