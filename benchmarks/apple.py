@@ -16,7 +16,7 @@ import argparse
 import shutil
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks.acceptance import commit_shown
@@ -28,7 +28,8 @@ from benchmarks.apple_cases import (
     prepare,
     smallest_first,
 )
-from benchmarks.apple_figures import Figures, differences, figures
+from benchmarks.apple_figures import Figures, figures
+from benchmarks.apple_hub import differences
 from benchmarks.apple_table import Row, keep, measured_at
 from phoneproof.core.errors import PhoneproofError
 from phoneproof.core.report import Report
@@ -98,10 +99,8 @@ def artifacts(folder: Path, formats: tuple[str, ...]) -> dict[str, Figures]:
             for precision in PRECISIONS
         }
     apart = differences(report, folder / ".phoneproof", folder / "images")
-    return {
-        f"{one.format}-{one.requested}": replace(figures(one), to_hub=apart.get(one.id))
-        for one in report.artifacts
-    }
+    found = {f"{one.format}-{one.requested}": figures(one) for one in report.artifacts}
+    return found | {id_: replace(found[id_], **asdict(one)) for id_, one in apart.items()}
 
 
 def _gate(report: Report) -> str:

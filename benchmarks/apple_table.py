@@ -70,9 +70,9 @@ def _table(format_: str, rows: list[Row]) -> str:
     lines = [
         f"**{_NAMES[format_]}**, run by {', '.join(runtimes(format_, rows))}:",
         "",
-        "| model | images | float32 | dB | from the hub | float16 | dB | float32 layers | "
-        "weights held | seconds |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| model | images | float32 | dB | from the hub | from exact | hub from exact | float16 | "
+        "dB | float32 layers | weights held | seconds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         wide, narrow = (row.artifacts[f"{format_}-{precision}"] for precision in PRECISIONS)
@@ -81,7 +81,7 @@ def _table(format_: str, rows: list[Row]) -> str:
             str(wide.n or narrow.n or "-"),
             _verdict(wide),
             _shown(wide.snr_db),
-            "-" if wide.to_hub is None else f"{wide.to_hub:.1e}",
+            *map(_small, (wide.to_hub, wide.to_exact, wide.hub_to_exact)),
             _verdict(narrow),
             _shown(narrow.snr_db),
             "-" if narrow.islands is None else str(narrow.islands),
@@ -126,6 +126,10 @@ def _refused(rows: list[Row]) -> str:
 
 def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
+
+
+def _small(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}"
 
 
 def _row(record: dict[str, object]) -> Row:

@@ -1,64 +1,20 @@
-"""The arithmetic of the Apple benchmark: pictures, differences from the hub, rows and tables."""
+"""The Apple benchmark: which pictures take part, and rows kept model by model."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks import apple_cases, apple_table
 from benchmarks.apple_cases import CASES, spread
-from benchmarks.apple_figures import Figures, difference, hub_input
+from benchmarks.apple_figures import Figures
 from benchmarks.apple_table import BEGIN, END, Row, keep, measured_at
-from phoneproof.core.binding import Binding, InputBinding, Layout
-from phoneproof.core.contract import Contract, ImageInput, Resize
-from phoneproof.core.tensors import TensorSpec
 
-Array = NDArray[np.float32]
 FIRST, SECOND = CASES[0].name, CASES[1].name
-
-
-class FakeSession:
-    """Gives what a function makes of its image."""
-
-    def __init__(self, shape: tuple[int, ...], *makes: Callable[[Array], Array]) -> None:
-        self._makes = makes
-        self.inputs = (TensorSpec(name="image", shape=shape, dtype="float32"),)
-        self.outputs = tuple(
-            TensorSpec(name=f"out{number}", shape=(1,), dtype="float32")
-            for number in range(len(makes))
-        )
-
-    def run(self, tensors: object) -> dict[str, Array]:
-        assert isinstance(tensors, dict)
-        (image,) = tensors.values()
-        assert image.shape == self.inputs[0].shape
-        return {
-            spec.name: make(image) for spec, make in zip(self.outputs, self._makes, strict=True)
-        }
-
-
-def binding(layout: Layout = "NCHW") -> Binding:
-    shape = (1, 3, 4, 6) if layout == "NCHW" else (1, 4, 6, 3)
-    return Binding(
-        contract="0" * 64,
-        format="coreml",
-        inputs=(InputBinding(tensor="image", shape=shape, layout=layout),),
-        outputs=(),
-    )
-
-
-def contract() -> Contract:
-    resize = Resize(to="stretch", size=(4, 6), filter="pillow.bilinear")
-    image = ImageInput(
-        geometry=(resize,), size=(4, 6), scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
-    )
-    return Contract(name="small", version="1.0.0", task="raw", inputs=(image,))
 
 
 @pytest.fixture
@@ -71,33 +27,12 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def mean_of(factor: float) -> Callable[[Array], Array]:
-    return lambda image: np.asarray([image.mean() * factor], np.float32)
-
-
 def test_pictures_are_spread_and_all_are_taken_where_there_are_few(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apple_cases, "ASSETS", pictures.parent)
     assert [p.name for p in spread("pictures", 2)] == ["0.png", "1.png"]
     assert [p.name for p in spread("pictures", 16)] == ["0.png", "1.png", "2.png"]
-
-
-def test_the_difference_is_that_of_the_worst_output(pictures: Path) -> None:
-    shape = (1, 3, 4, 6)
-    hub = FakeSession(shape, mean_of(1.0), mean_of(10.0))
-    same = FakeSession(shape, mean_of(1.0), mean_of(10.0))
-    other = FakeSession(shape, mean_of(1.0), mean_of(11.0))
-    assert difference((hub, same), contract(), binding(), pictures) == 0.0
-    found = difference((hub, other), contract(), binding(), pictures)
-    assert found == pytest.approx(0.1, rel=1e-4)
-
-
-def test_the_hub_gets_the_picture_in_its_own_layout(pictures: Path) -> None:
-    hub = FakeSession((1, 4, 6, 3), mean_of(1.0))
-    file = FakeSession((1, 3, 4, 6), mean_of(1.0))
-    assert hub_input(hub, binding().image).layout == "NHWC"
-    assert difference((hub, file), contract(), binding(), pictures) < 1e-6
 
 
 def test_rows_are_kept_model_by_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

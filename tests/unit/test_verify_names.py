@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from phoneproof.core.errors import VerificationFailed
 from phoneproof.verify.bounded import compare_roles
 
-ONE, TWO = np.arange(3.0), np.arange(3.0) * 7
+Array = NDArray[np.float64]
+ONE: Array = np.arange(3, dtype=np.float64)
+TWO: Array = 7 * ONE
 
 
-def apart(
-    baseline: dict[str, NDArray[np.float64]], candidate: dict[str, NDArray[np.float64]]
-) -> dict[str, float]:
+def apart(baseline: dict[str, Array], candidate: dict[str, Array]) -> dict[str, float]:
     rows = compare_roles("a.jpg", "1" * 64, baseline, candidate)
     return {row.role: row.max_abs for row in rows}
 
