@@ -19,6 +19,9 @@ internal class Placement(
 
     private val image = Extent(0, 0, size)
 
+    /** The part of the image that no crop has cut off so far. */
+    private var seen = Extent(0, 0, size)
+
     /** What each pad found, in the coordinates of the frame, with the value it put around it. */
     private val inner = ArrayList<Pair<Extent, List<Int>>>()
 
@@ -28,6 +31,7 @@ internal class Placement(
             when (step) {
                 is CropStep -> {
                     moveAll(-step.top, -step.left)
+                    seen = seen.inside(Size(step.height, step.width))
                 }
 
                 is PadStep -> {
@@ -44,10 +48,10 @@ internal class Placement(
     }
 
     /** Where the visible part of the image begins in the frame, and its size (may be 0). */
-    val top = maxOf(0, image.top)
-    val left = maxOf(0, image.left)
-    val height = maxOf(0, minOf(frame.height, image.top + size.height) - top)
-    val width = maxOf(0, minOf(frame.width, image.left + size.width) - left)
+    val top = seen.top
+    val left = seen.left
+    val height = seen.size.height
+    val width = seen.size.width
 
     /** Where the visible part begins in the image. */
     val sourceTop = top - image.top
@@ -60,6 +64,7 @@ internal class Placement(
         right: Int,
     ) {
         image.move(down, right)
+        seen.move(down, right)
         for ((extent, _) in inner) extent.move(down, right)
     }
 
@@ -109,6 +114,15 @@ internal class Placement(
         ) {
             top += down
             left += right
+        }
+
+        /** What of this lies in a frame of [frame]. */
+        fun inside(frame: Size): Extent {
+            val firstRow = top.coerceIn(0, frame.height)
+            val firstColumn = left.coerceIn(0, frame.width)
+            val rows = (top + size.height).coerceIn(firstRow, frame.height) - firstRow
+            val columns = (left + size.width).coerceIn(firstColumn, frame.width) - firstColumn
+            return Extent(firstRow, firstColumn, Size(rows, columns))
         }
 
         fun holds(
