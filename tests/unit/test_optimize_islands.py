@@ -11,8 +11,9 @@ import pytest
 from phoneproof.optimize.islands import (
     LARGEST,
     Computation,
+    least,
     lost_in_float16,
-    overflowing,
+    out_of_range,
     with_readers,
 )
 
@@ -36,12 +37,16 @@ def chain(*moves: str) -> tuple[Computation, ...]:
         ({"image": 7e4}, ("a",)),
         ({"d": math.inf}, ("d",)),
         ({"c": math.nan}, ("c", "d")),
+        ({"a": 2.0**-14}, ()),
+        ({"a": 6e-5}, ("a", "b")),
+        ({"a": 0.0}, ()),
+        ({"a": 1e6, "b": 6e-5}, ("a", "b", "c")),
     ],
 )
-def test_makers_and_readers_of_what_overflows(
+def test_makers_and_readers_of_what_float16_cannot_hold(
     largest: dict[str, float], found: tuple[str, ...]
 ) -> None:
-    assert overflowing(chain(), largest) == found
+    assert out_of_range(chain(), largest) == found
 
 
 @pytest.mark.parametrize(
@@ -77,3 +82,22 @@ def test_no_weights_and_zeros_are_not_lost() -> None:
     assert not lost_in_float16(np.zeros(0, np.float32))
     assert not lost_in_float16(np.ones(4, np.float16))
     assert lost_in_float16(np.array([LARGEST * 1.01], np.float32))
+
+
+@pytest.mark.parametrize("needed", [1, 2, 7, 40, 64, 99, 100])
+@pytest.mark.parametrize("guess", [0, 1, 30, 100, 500])
+def test_the_least_count_is_found_from_any_guess(needed: int, guess: int) -> None:
+    """To a sixteenth, never below, and without looking at every count."""
+    looked: list[int] = []
+
+    def reached(count: int) -> float:
+        looked.append(count)
+        return float(count)
+
+    found = least(reached, needed, guess, 100)
+    assert needed <= found <= max(needed + 1, needed * 17 / 16)
+    assert len(looked) <= 22
+
+
+def test_where_no_count_is_enough_all_are_taken() -> None:
+    assert least(lambda _: 0.0, 55.0, 3, 20) == 20

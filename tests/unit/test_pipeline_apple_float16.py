@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -12,6 +14,7 @@ from phoneproof.core.artifact import Artifact, Lineage
 from phoneproof.core.binding import Binding, InputBinding
 from phoneproof.core.check import Check
 from phoneproof.core.optimization import LayerDamage
+from phoneproof.optimize.float16_scan import Float16Scan
 from phoneproof.pipeline import apple_float16
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
@@ -27,6 +30,9 @@ DAMAGE = tuple(
     for name in LAYERS
 )
 """20 alike: 47 dB together, 55 dB without 17 of them."""
+
+
+UNKNOWN = Float16Scan(images=4)
 
 
 def made(layers: tuple[str, ...]) -> MadeArtifact:
@@ -48,9 +54,17 @@ def made(layers: tuple[str, ...]) -> MadeArtifact:
 class Bench:
     """A chain whose files are as quiet as `snr_db` of the number of float32 layers says."""
 
-    def __init__(self, snr_db: dict[int, float] | None, flat: float = 0.0) -> None:
+    def __init__(
+        self,
+        snr_db: dict[int, float] | None,
+        flat: float = 0.0,
+        scan: Float16Scan = UNKNOWN,
+        loud: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda _: (),
+    ) -> None:
         self.snr_db = snr_db
         self.flat = flat
+        self.scan = scan
+        self.loud = loud
         self.counts: list[int] = []
         self.damage_asked = 0
 
@@ -86,12 +100,17 @@ def search(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> JudgedArtifact:
         bench.damage_asked += 1
         return DAMAGE
 
-    def candidate(*arguments: object) -> MadeArtifact:
-        return made(cast(tuple[str, ...], arguments[-1]))
+    def judged(*arguments: object) -> tuple[JudgedArtifact, tuple[str, ...]]:
+        layers = cast(tuple[str, ...], arguments[-1])
+        lost = bench.loud(layers)
+        found = bench.judge(made(layers))
+        return replace(found, accepted=found.accepted and not lost), lost
 
+    scanned = SimpleNamespace(found=bench.scan, folder=Path("scan"))
+    monkeypatch.setattr(apple_float16, "_scanned", lambda *_: scanned)
     monkeypatch.setattr(apple_float16, "_damage", damage)
-    monkeypatch.setattr(apple_float16, "_candidate", candidate)
-    chain = SimpleNamespace(judge=bench.judge, request=SimpleNamespace(limits_for=limits_for))
+    monkeypatch.setattr(apple_float16, "_judged", judged)
+    chain = SimpleNamespace(request=SimpleNamespace(limits_for=limits_for))
     return apple_float16.with_islands(cast(ArtifactChain, chain), WANTED, made(()))
 
 
@@ -133,3 +152,62 @@ def test_where_nothing_helps_the_first_is_refused_with_all_that_was_tried(
     assert bench.counts[-1] <= len(LAYERS)
     assert len(bench.counts) <= 1 + apple_float16.TRIES
     assert [one.what for one in found.attempts] == [f"{n} layers" for n in bench.counts[1:]]
+
+
+def scanned(snr_db: float, layers: int) -> Float16Scan:
+    return Float16Scan(
+        images=4,
+        output="scores",
+        snr_db=snr_db,
+        layers=LAYERS[:layers],
+        reached_db=55.6,
+        damage=DAMAGE,
+    )
+
+
+def test_a_file_that_a_scan_shows_to_be_noisy_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench({0: 48.0, 17: 55.3}, scan=scanned(48.0, 17))
+    found = search(bench, monkeypatch)
+    assert (found.accepted, bench.counts, bench.damage_asked) == (True, [17], 0)
+    (attempt,) = found.attempts
+    assert attempt.broke.startswith("not written: computed layer by layer on 4 images")
+    assert "48.0 dB" in attempt.broke
+
+
+def test_where_a_scan_leaves_doubt_the_file_without_islands_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench({0: 55.1}, scan=scanned(54.2, 3))
+    found = search(bench, monkeypatch)
+    assert (found.accepted, bench.counts, found.attempts) == (True, [0], ())
+
+
+def test_what_a_scan_promised_and_a_file_does_not_keep_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench({0: 48.0, 12: 54.0, 15: 55.2}, scan=scanned(48.0, 12))
+    found = search(bench, monkeypatch)
+    assert found.accepted
+    assert bench.counts[0] == 12
+    assert bench.counts[-1] >= 15
+    assert bench.damage_asked == 0
+    assert len(found.attempts) == len(bench.counts)
+
+
+def test_operations_that_overflow_on_other_images_become_islands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def loud(layers: tuple[str, ...]) -> tuple[str, ...]:
+        return () if "layer_9" in layers else ("layer_9",)
+
+    bench = Bench({0: 60.0}, loud=loud)
+    found = search(bench, monkeypatch)
+    assert (found.accepted, bench.counts) == (True, [0, 1])
+
+
+def test_overflow_that_no_island_ends_refuses_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench({0: 60.0}, loud=lambda _: ("layer_9",))
+    found = search(bench, monkeypatch)
+    assert not found.accepted

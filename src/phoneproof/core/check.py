@@ -30,6 +30,8 @@ CheckName = Literal[
     "label_order",
     "contract_search",
     "size_ratio",
+    "overflows",
+    "denormals",
 ]
 Split = Literal["all", "calibration", "selection", "confirmation", "golden"]
 

@@ -4,7 +4,7 @@ where rounding costs the most."""
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +16,17 @@ from phoneproof.optimize.weight_codes import Weights
 LARGEST: Final = float(np.finfo(np.float16).max)
 """65504: what is larger becomes infinity."""
 
+SMALLEST: Final = float(np.finfo(np.float16).smallest_normal)
+"""2**-14: what is smaller has fewer digits, and none below 2**-25. Some hardware takes it for 0."""
+
 LOST_WEIGHTS: Final = 2.0**-9
 """Largest rounding error of a layer's weights (root mean square, relative) that float16 may make.
 Half a unit in the last place is 2**-12 to 2**-11; four times as much means that most weights are
 denormal numbers, below 6e-5, which some hardware takes for zero."""
+
+
+_FINE: Final = 16
+"""`least` is right to a sixteenth: each closer look computes every image again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,18 +42,27 @@ class Computation:
     moves: bool = False
 
 
-def overflowing(
+def out_of_range(
     computations: Iterable[Computation], largest: Mapping[str, float]
 ) -> tuple[str, ...]:
-    """The operations that make or read a value beyond float16, in the program's order.
+    """The operations that make or read a value that float16 cannot hold, in the program's order:
+    one beyond its largest number, or one that is nowhere as large as its smallest normal number.
 
-    Its maker alone is not enough: a reader that computes in float16 would turn it into infinity.
+    The maker alone is not enough: a reader that computes in float16 would round the value again.
 
     Args:
-        largest: value's name -> the largest magnitude seen; unknown values count as small.
+        largest: value's name -> the largest magnitude seen; unknown values and those that are all
+            zero count as held.
     """
-    beyond = {name for name, size in largest.items() if not size <= LARGEST}
-    return tuple(one.name for one in computations if not beyond.isdisjoint(one.reads + one.makes))
+    lost = unheld(largest)
+    return tuple(one.name for one in computations if not lost.isdisjoint(one.reads + one.makes))
+
+
+def unheld(largest: Mapping[str, float]) -> frozenset[str]:
+    """The values that float16 cannot hold: too large, or all too small (see `out_of_range`)."""
+    return frozenset(
+        name for name, size in largest.items() if not (size == 0 or SMALLEST <= size <= LARGEST)
+    )
 
 
 def with_readers(computations: Iterable[Computation], layers: Collection[str]) -> tuple[str, ...]:
@@ -104,6 +120,26 @@ def fewest(damage: Sequence[LayerDamage], snr_db: float) -> tuple[str, ...]:
         rest = [one for one in damage if one.layer not in taken]
         taken.append(max(rest, key=lambda one: dict(one.by_output).get(worst, 0.0)).layer)
     return tuple(taken)
+
+
+def least(reached: Callable[[int], float], aim: float, guess: int, most: int) -> int:
+    """The smallest count that reaches `aim`, to one part in `_FINE`; `most` where none does.
+
+    Args:
+        reached: rises with the count. guess: where to begin.
+    """
+    low, high = 0, max(1, min(guess, most))
+    while high < most and reached(high) < aim:
+        low, high = high, min(most, high + max(1, high // 4))
+    if low == 0 and high > 3 and reached(high * 3 // 4) < aim:
+        low = high * 3 // 4
+    while high - low > max(1, high // _FINE):
+        middle = (low + high) // 2
+        if reached(middle) < aim:
+            low = middle
+        else:
+            high = middle
+    return min(high, most)
 
 
 def _noise(damage: Sequence[LayerDamage], without: Collection[str]) -> dict[str, float]:

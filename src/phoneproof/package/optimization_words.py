@@ -36,6 +36,8 @@ TARGET_NAMES: Final = {"android": "Android", "ios": "iOS", "server": "a server"}
 HOST_NOTE: Final = "of the machine that built this, one thread: not a phone's"
 _MANY_ZEROS: Final = 0.05
 """Fewer are those that any training leaves, and nobody's intention."""
+_UNMEASURED: Final = ("not tried", "not written")
+"""How the reasons of attempts begin that no file was measured of."""
 _AT_LEAST: Final = ("top1_agreement", "box_agreement", "snr_db")
 """Checks whose value must reach the limit; every other one's must not exceed it."""
 
@@ -236,7 +238,9 @@ def _held(read: ReadBack) -> str:
 
 def found_words(artifact: ArtifactReport) -> str:
     """How many tries it took, and what won; where that was refused on other images, no find."""
-    count = sum(not attempt.broke.startswith("not tried") for attempt in artifact.attempts)
+    count = sum(not attempt.broke.startswith(_UNMEASURED) for attempt in artifact.attempts)
+    if not count:
+        return sentence(artifact.attempts[0].broke)
     seconds = sum(attempt.seconds for attempt in artifact.attempts)
     tries = "one try" if count == 1 else f"{count} tries"
     took = f" in {duration(seconds)}" if seconds else ""

@@ -29,6 +29,8 @@ CHECK_MEANING: dict[CheckName, str] = {
     "contract_search": "Accuracy or mAP50 that another contract would win",
     "label_order": "Accuracy that would be won by moving every label one place",
     "size_ratio": "File size relative to the source's",
+    "overflows": "Finite numbers that float16 turned into infinity inside the file",
+    "denormals": "Numbers inside the file that float16 holds with fewer digits, or as zero",
 }
 
 NO_VALUE = "\N{EN DASH}"

@@ -48,6 +48,7 @@ from phoneproof.verify.distribution import (
     score_shift_check,
 )
 from phoneproof.verify.evidence import Setting, bounded_check
+from phoneproof.verify.hints import with_fitting_hints
 from phoneproof.verify.label_order import label_order_check, named_images, named_objects
 from phoneproof.verify.limits import FLOAT32_LIMITS, FLOATS, Limits
 from phoneproof.verify.stand_ins import held_to
@@ -124,7 +125,7 @@ def measure(
         *_distribution_checks(setting, rows, contract, held, shown_at),
         *_size_checks(setting, limits, baseline_bytes, candidate_bytes),
     ]
-    return Measurement(checks=tuple(checks), scores=_score_pairs(rows))
+    return Measurement(checks=with_fitting_hints(checks, precision), scores=_score_pairs(rows))
 
 
 def hub_equivalence(

@@ -23,21 +23,22 @@ from phoneproof.optimize.backends.coreml_program import (
     write_program,
 )
 from phoneproof.optimize.base import OptimizeRequest
-from phoneproof.optimize.islands import lost_in_float16, overflowing, with_readers
+from phoneproof.optimize.islands import lost_in_float16, out_of_range, with_readers
 from phoneproof.optimize.read_bounds import read_bounds
 
 
 class CoreMlFloat16:
     """Half the size. Islands: the recipe's layers with those that read what they make, layers whose
-    weights float16 cannot hold, and, with ranges, those that make or read values beyond 65504."""
+    weights float16 cannot hold, and, with ranges, those that make or read values that it cannot
+    hold. Where nothing else has weights the file stays float32, and says so.
+    """
 
     def propose(self, request: OptimizeRequest) -> WrittenModel:
         """Write the candidate.
 
         Raises:
             InvalidInput: not an mlprogram of float32 weights; ranges of another file.
-            OptimizationFailed: a layer that is not there, nothing left to cast, or the library
-                broke.
+            OptimizationFailed: a layer that is not there, or the library broke.
         """
         if not isinstance(request.recipe, Float16):
             raise OptimizationFailed(
@@ -63,6 +64,7 @@ class CoreMlFloat16:
                 ("overflow_layers", canonical_bytes(tuple(sorted(found))).decode()),
                 ("weights", "float16"),
             ),
+            may_stay=True,
         )
 
 
@@ -77,7 +79,7 @@ def _islands(opened: OpenProgram, request: OptimizeRequest) -> tuple[str, ...]:
     if request.ranges is not None:
         bounds = read_bounds(request.ranges, request.artifact, "min_max")
         largest = {name: max(abs(low), abs(high)) for name, (low, high) in bounds.items()}
-    beyond = overflowing((computation(op) for op in opened.layers), largest)
+    beyond = out_of_range((computation(op) for op in opened.layers), largest)
     return tuple(dict.fromkeys((*heavy, *beyond)))
 
 

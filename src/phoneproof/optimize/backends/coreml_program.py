@@ -221,6 +221,7 @@ def write_program(
     options: Sequence[tuple[str, str]],
     *,
     label: Precision | None = None,
+    may_stay: bool = False,
 ) -> WrittenModel:
     """Write the changed program with contract and binding in it, and say what it became.
 
@@ -228,15 +229,16 @@ def write_program(
 
     Args:
         label: what nearly all weights need not show (the first layer of a sparse file stays).
+        may_stay: whether the precision may be what it was.
 
     Raises:
-        OptimizationFailed: the library broke, or the precision is what it was.
+        OptimizationFailed: the library broke, or the precision is what it may not be.
         StorageError: the folder cannot be written.
     """
     model, weights = _exported(opened)
     written = program_of(CoreMlFile(path=request.output, model=request.output, spec=model))
     precision = precision_of(written)
-    if precision == opened.precision:
+    if precision == opened.precision and not may_stay:
         raise OptimizationFailed(
             "the recipe changes nothing in this file",
             found=f"its weights are still {precision}",

@@ -64,8 +64,8 @@ def damage(request: DamageRequest, progress: Progress = silent) -> tuple[LayerDa
     signs = torch.Generator().manual_seed(_SEED)
     layers: dict[str, Rounded] = {}
     for turn, path in enumerate(request.images):
-        values = _float_values(source, _pixels(request, path), path.name)
-        macs = {step.place.outputs[0].name: _macs(step, values) for step in source.steps}
+        values = float_values(source, pixels_of(path, request.contract, request.binding), path.name)
+        macs = {step.place.outputs[0].name: macs_of(step, values) for step in source.steps}
         errors = _errors(candidate, values)
         for step in source.steps:
             name = step.place.outputs[0].name
@@ -78,15 +78,24 @@ def damage(request: DamageRequest, progress: Progress = silent) -> tuple[LayerDa
     return ranked(layers.values(), tallies, sum(macs.values()))
 
 
-def _pixels(request: DamageRequest, path: Path) -> Tensor:
-    spec, image = request.contract.image, request.binding.image
+def pixels_of(path: Path, contract: Contract, binding: Binding) -> Tensor:
+    """An image as the file takes it, float32.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    spec, image = contract.image, binding.image
     prepared = Preprocessor(spec, image).prepare(read_image(path, spec))
     pixels = np.ascontiguousarray(prepared.tensor, np.float32)
     return torch.from_numpy(pixels).reshape(image.shape)
 
 
-def _float_values(module: MilModule, pixels: Tensor, image: str) -> dict[str, Tensor]:
-    """Everything that the float program computes, with the graph that gradients take."""
+def float_values(module: MilModule, pixels: Tensor, image: str) -> dict[str, Tensor]:
+    """Everything that the float program computes, with the graph that gradients take.
+
+    Raises:
+        OptimizationFailed: numbers that are not finite; image: its name, for the message.
+    """
     values = {module.inputs[0].name: pixels.requires_grad_()}
     for step in module.steps:
         for name, value in module.results(step, values, round_off=False).items():
@@ -109,19 +118,28 @@ def _errors(candidate: MilModule, values: Mapping[str, Tensor]) -> dict[str, dic
     with torch.no_grad():
         for step in candidate.steps:
             made = candidate.results(step, ChainMap(own, known))
-            for name, value in made.items():
-                if name not in known:
-                    own[name] = value
-                elif value.is_floating_point() and not torch.equal(value, known[name]):
-                    error = value - known[name]
-                    if not torch.isfinite(error).all():  # an overflow loses the whole number
-                        lost = known[name].abs().clamp(min=LARGEST)
-                        error = torch.where(torch.isfinite(error), error, lost)
-                    found.setdefault(step.place.outputs[0].name, {})[name] = error
+            own.update((name, value) for name, value in made.items() if name not in known)
+            errors = moved(made, known)
+            if errors:
+                found[step.place.outputs[0].name] = errors
     return found
 
 
-def _macs(step: Step, values: Mapping[str, Tensor]) -> int:
+def moved(made: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Value -> how far it lies from the float program's, where it does."""
+    found = {}
+    for name, value in made.items():
+        if name not in known or not value.is_floating_point() or torch.equal(value, known[name]):
+            continue
+        error = value - known[name]
+        if not torch.isfinite(error).all():  # an overflow loses the whole number
+            lost = known[name].abs().clamp(min=LARGEST)
+            error = torch.where(torch.isfinite(error), error, lost)
+        found[name] = error
+    return found
+
+
+def macs_of(step: Step, values: Mapping[str, Tensor]) -> int:
     """Multiply-accumulates of one layer with constant weights; 0 for all others."""
     place = step.place
     weights = place.inputs.get("y" if place.type == "matmul" else "weight", ())

@@ -51,9 +51,11 @@ _WORDS: Final = "the rest float16"
 def float16_parent(
     chain: ArtifactChain, wanted: ArtifactRequest, parent: MadeArtifact
 ) -> MadeArtifact:
-    """The float16 file to compress; the float32 one where no float16 file is accepted."""
+    """The float16 file to compress; the float32 one where no float16 file is accepted, or where
+    nothing in it became float16."""
     judged = with_islands(chain, replace(wanted, precision="float16"), parent)
-    return judged.made if judged.accepted else parent
+    narrow = judged.made.artifact.precision != "float32"
+    return judged.made if judged.accepted and narrow else parent
 
 
 def compressed(

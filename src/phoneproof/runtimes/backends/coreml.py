@@ -31,20 +31,23 @@ from phoneproof.formats.coreml.file import CoreMlFile, read_coreml
 from phoneproof.formats.coreml.program import NamedType, TensorType
 from phoneproof.formats.coreml.program_read import program_of
 from phoneproof.runtimes.backends.coreml_network.session import open_network
-from phoneproof.runtimes.backends.mil_torch.float16 import KINDS, Float16Finding
+from phoneproof.runtimes.backends.mil_torch.float16 import KINDS
 from phoneproof.runtimes.backends.mil_torch.module import MilModule
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
+from phoneproof.runtimes.float16_finding import Float16Finding
 from phoneproof.runtimes.tensors import check_tensors, dtype_of
 
 ON_A_MAC = sys.platform == "darwin"
+REFERENCE: Final = ("MIL reference interpreter", f"torch {torch.__version__}")
+"""Name and version of what runs packages wherever Core ML does not."""
 
 
 class CoreMlRuntime:
     """Core ML on macOS; elsewhere MIL programs interpreted by PyTorch, which is never called
     Core ML: it proves the file, not the phone."""
 
-    name = "Core ML" if ON_A_MAC else "MIL reference interpreter"
-    version = f"coremltools {version('coremltools')}" if ON_A_MAC else f"torch {torch.__version__}"
+    name = "Core ML" if ON_A_MAC else REFERENCE[0]
+    version = f"coremltools {version('coremltools')}" if ON_A_MAC else REFERENCE[1]
     device = "cpu"
 
     def open(self, path: Path, *, threads: int = 0) -> Session:

@@ -8,7 +8,6 @@ which is exact. Phones may keep sums inside one operation in 16 bits too: that i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from phoneproof.formats.coreml.program import MilDType, TensorType
+from phoneproof.runtimes.float16_finding import Float16Finding
 
 SMALLEST_NORMAL: Final = 2.0**-14
 """Of float16; smaller numbers have fewer digits."""
@@ -81,35 +81,6 @@ MOVES: Final = frozenset(
     }
 )
 """Operations whose results are numbers of their inputs, or zero: 16 bits hold them already."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Float16Finding:
-    """What one operation's float16 outputs lost, over all runs since the program was opened.
-
-    values: numbers rounded. overflows: finite ones that became infinite. subnormals: results
-    smaller than 2^-14 and not zero. vanished: numbers that became zero. largest: the largest
-    finite magnitude before rounding.
-    """
-
-    operation: str
-    type: str
-    values: int = 0
-    overflows: int = 0
-    subnormals: int = 0
-    vanished: int = 0
-    largest: float = 0.0
-
-    def __add__(self, other: Float16Finding) -> Float16Finding:
-        return Float16Finding(
-            operation=self.operation,
-            type=self.type,
-            values=self.values + other.values,
-            overflows=self.overflows + other.overflows,
-            subnormals=self.subnormals + other.subnormals,
-            vanished=self.vanished + other.vanished,
-            largest=max(self.largest, other.largest),
-        )
 
 
 def rounded(values: Tensor) -> Tensor:

@@ -40,12 +40,12 @@ from phoneproof.runtimes.backends.mil_torch.constants import ConstantReader
 from phoneproof.runtimes.backends.mil_torch.float16 import (
     KINDS,
     MOVES,
-    Float16Finding,
     finding,
     kept,
     rounded,
 )
 from phoneproof.runtimes.backends.mil_torch.operators import OPERATORS
+from phoneproof.runtimes.float16_finding import Float16Finding
 
 _META: Final = torch.device("meta")
 _FLEXIBLE: Final = -1
