@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from phoneproof.formats.coreml.program import (
     TensorType,
     Text,
 )
-from phoneproof.runtimes.backends.mil_torch import constants
+from phoneproof.runtimes.backends.mil_torch import call, constants, lifetimes
 from phoneproof.runtimes.backends.mil_torch.call import Call, Constant, Named, Place, Words
 from phoneproof.runtimes.backends.mil_torch.module import MilModule
 from phoneproof.runtimes.backends.mil_torch.slices import pad
@@ -218,6 +219,69 @@ def test_one_constant_read_many_times_is_refused(monkeypatch: pytest.MonkeyPatch
     assert reading(2).steps
     with pytest.raises(InvalidInput, match="too many to be kept"):
         reading(3)
+
+
+# all values that are alive together
+
+
+def chain(*names: str) -> list[Operation]:
+    """Operations of 100 numbers, each of which reads the one before; the first reads the input."""
+    return [
+        operation("relu", new, (100,), {"x": Reference(name=old)})
+        for old, new in pairwise(("x", *names))
+    ]
+
+
+def test_values_that_are_alive_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifetimes, "MOST_ALIVE", 800)
+    assert len(opened((100,), *chain(*"abcd", "out")).steps) == 5
+    late = operation("add", "out", (100,), {"x": Reference(name="c"), "y": X})
+    with pytest.raises(InvalidInput) as caught:  # the input is needed to the end
+        opened((100,), *chain(*"abc"), late)
+    assert caught.value.failed == "odd keeps too many numbers at one time"
+    assert caught.value.found == "1200 bytes at operation 'b' (relu); at most 800"
+
+
+def test_a_part_keeps_all_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten numbers of each of the tensors are needed to the end, and so are all hundred."""
+    given: Given = {"begin": numbers([0]), "size": numbers([10])}
+    parts = []
+    for i in range(3):
+        parts += [
+            operation("exp", f"whole{i}", (100,), {"x": X}),
+            operation(
+                "slice_by_size", f"part{i}", (10,), {"x": Reference(name=f"whole{i}"), **given}
+            ),
+        ]
+    parts.append(
+        Operation(
+            type="concat",
+            name="out",
+            inputs={
+                "values": tuple(Reference(name=f"part{i}") for i in range(3)),
+                "axis": (numbers(0),),
+            },
+            outputs=(named("out", (30,)),),
+            attributes={},
+        )
+    )
+    monkeypatch.setattr(lifetimes, "MOST_ALIVE", 1600)
+    assert len(opened((100,), *parts).steps) == 7
+    monkeypatch.setattr(lifetimes, "MOST_ALIVE", 1599)
+    with pytest.raises(InvalidInput, match="too many numbers at one time"):
+        opened((100,), *parts)
+
+
+def test_a_list_of_sizes_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reshaped(rank: int) -> MilModule:
+        given: Given = {"x": X, "shape": numbers([1] * rank)}
+        return opened((1,), operation("reshape", "out", (1,) * rank, given))
+
+    monkeypatch.setattr(call, "MOST_PARAMETERS", 4)
+    assert reshaped(4).steps
+    with pytest.raises(InvalidInput) as caught:
+        reshaped(5)
+    assert caught.value.found == "5 numbers as 'shape'"
 
 
 # slices

@@ -29,7 +29,8 @@ from phoneproof.pixels.image import read_image
 from phoneproof.pixels.preprocess import Preprocessor
 from phoneproof.runtimes.backends.coreml import open_module
 from phoneproof.runtimes.backends.mil_torch.call import Constant
-from phoneproof.runtimes.backends.mil_torch.module import MilModule, Step
+from phoneproof.runtimes.backends.mil_torch.lifetimes import Step
+from phoneproof.runtimes.backends.mil_torch.module import MilModule
 
 _SEED: Final = 0
 

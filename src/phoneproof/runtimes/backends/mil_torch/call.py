@@ -21,6 +21,9 @@ MOST_KEPT: Final = 2**30
 """In all constants of a program together, as read and as computed when it is opened: four
 gigabytes of floats. One blob may be read, and one operation repeated, any number of times."""
 
+MOST_PARAMETERS: Final = 2**12
+"""In one constant that says sizes, axes or places: two for each axis, one for each part."""
+
 
 class Constant:
     """Numbers that are known when the program is opened.
@@ -112,6 +115,7 @@ class Call:
 
         Raises:
             Unsupported: computed at run time, which would make shapes depend on the image.
+            InvalidInput: not given, or far more than any operation takes.
         """
         if not self.has(key):
             if default is None:
@@ -125,6 +129,8 @@ class Call:
                     found="sizes, axes or places that depend on the image",
                     next_step="convert the model again with a fixed input size",
                 )
+            if item.tensor.numel() > MOST_PARAMETERS:  # as Python's own they are ten times as large
+                raise self.misfit(f"{item.tensor.numel()} numbers as {key!r}")
             found.extend(item.numbers)
         return tuple(found)
 

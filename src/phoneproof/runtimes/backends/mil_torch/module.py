@@ -2,7 +2,8 @@
 
 Planning resolves each operation's inputs, computes on the spot what depends on constants alone
 (weights are expanded here, once), checks every other operation's shapes without computing, and
-notes after which operation a value is needed no more. Whatever is not known is refused here.
+notes after which operation a value is needed no more. Whatever is not known, or too large, is
+refused here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -44,6 +44,7 @@ from phoneproof.runtimes.backends.mil_torch.float16 import (
     kept,
     rounded,
 )
+from phoneproof.runtimes.backends.mil_torch.lifetimes import Step, require_room, with_lifetimes
 from phoneproof.runtimes.backends.mil_torch.operators import OPERATORS
 from phoneproof.runtimes.float16_finding import Float16Finding
 
@@ -52,15 +53,6 @@ _FLEXIBLE: Final = -1
 
 Watch = Callable[[str, Tensor], None]
 """Gets (name of a value, its numbers) as each operation has made it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One operation. done: values that nothing reads after this operation."""
-
-    place: Place
-    run: Operator
-    done: tuple[str, ...]
 
 
 class MilModule:
@@ -99,7 +91,8 @@ class MilModule:
         self.inputs = tuple(self._fixed(item, shapes or {}) for item in program.inputs)
         values = self._starts()
         steps = self._planned(program.operations, values)
-        self._steps = _with_lifetimes(steps, {*program.outputs, *self._classes.values()})
+        self._steps = with_lifetimes(steps, {*program.outputs, *self._classes.values()})
+        require_room([item.name for item in self.inputs], self._steps, values, name)
         given = [output for output in program.outputs if output not in self._labels]
         self.outputs = tuple(self._output(output, values) for output in given)
 
@@ -326,21 +319,6 @@ class MilModule:
                 f"an output of {self._name} does not depend on its input", found=repr(name)
             )
         return given
-
-
-def _with_lifetimes(steps: Sequence[Step], outputs: set[str]) -> tuple[Step, ...]:
-    """Each step with the values that it, or nothing after it, is the last to read."""
-    needed = set(outputs)
-    found: list[Step] = []
-    for step in reversed(steps):
-        read = {
-            i.name for items in step.place.inputs.values() for i in items if isinstance(i, Named)
-        }
-        made = {output.name for output in step.place.outputs}
-        done = tuple(sorted((read | made) - needed))
-        needed |= read
-        found.append(Step(place=step.place, run=step.run, done=done))
-    return tuple(reversed(found))
 
 
 def _tensor_type(item: NamedType) -> TensorType:
