@@ -10,9 +10,6 @@ from typing import Any, cast
 
 import pytest
 
-from phoneproof.core.artifact import Artifact, Lineage
-from phoneproof.core.binding import Binding, InputBinding
-from phoneproof.core.check import Check
 from phoneproof.core.dataset import ImageItem, ImageSet
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.optimization import LayerDamage
@@ -21,11 +18,11 @@ from phoneproof.core.report import Attempt
 from phoneproof.data.split import Splits
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
-from phoneproof.pipeline.judge_steps import Measured
 from phoneproof.pipeline.ladder import climb as ladder
 from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk
 from phoneproof.pipeline.ladder.wide import Layer
 from phoneproof.pipeline.request import ArtifactRequest
+from tests.unit import pruned_files as files
 
 ITEM = ImageItem(name="a.png", path=Path("a.png"), sha256="a")
 CALIBRATION = ImageSet(split="calibration", items=())
@@ -41,37 +38,11 @@ DAMAGE = tuple(
 
 
 def made(name: str = "parent") -> MadeArtifact:
-    image = InputBinding(tensor="image", shape=(1, 2, 2, 3), layout="NHWC")
-    artifact = Artifact(
-        id="tflite-float32",
-        format="tflite",
-        requested="float32",
-        precision="float32",
-        path="artifacts/model.tflite",
-        bytes=100,
-        sha256=name,
-        binding=Binding(contract="c", format="tflite", inputs=(image,), outputs=()),
-        lineage=Lineage(parent="p", step=name),
-    )
-    return MadeArtifact(artifact=artifact, path=Path(name))
+    return files.made(Path(name), sha256=name)
 
 
 def judged(drop: float, split: str = "selection") -> JudgedArtifact:
-    good = drop <= 0.01
-    check = Check(
-        name="top1_drop",
-        kind="margin",
-        value=drop,
-        limit=0.01,
-        n=100,
-        verdict="pass" if good else "fail",
-    )
-    return JudgedArtifact(
-        made=made(split),
-        run=Path("run"),
-        measured=Measured(checks=(check,), scores=()),
-        accepted=good,
-    )
+    return files.judged(drop, file=Path(split), sha256=split)
 
 
 Drops = Callable[[Rung, str, Recipe], float]
