@@ -9,13 +9,23 @@ from hypothesis import strategies as st
 
 from phoneproof.runtimes.backends.mil_torch.operators import OPERATORS
 from tests.integration.mil_axis_cases import AXIS_CASES
+from tests.integration.mil_gather_cases import GATHER_CASES
 from tests.integration.mil_number_cases import NUMBER_CASES
 from tests.integration.mil_programs import Draw, differences
+from tests.integration.mil_resize_cases import RESIZE_CASES
 from tests.integration.mil_shape_cases import SHAPE_CASES
 from tests.integration.mil_weight_cases import WEIGHT_CASES
 from tests.integration.mil_window_cases import WINDOW_CASES
 
-CASES = {**NUMBER_CASES, **WINDOW_CASES, **AXIS_CASES, **SHAPE_CASES, **WEIGHT_CASES}
+CASES = {
+    **NUMBER_CASES,
+    **WINDOW_CASES,
+    **AXIS_CASES,
+    **RESIZE_CASES,
+    **SHAPE_CASES,
+    **GATHER_CASES,
+    **WEIGHT_CASES,
+}
 
 
 @pytest.mark.parametrize("op", CASES)
