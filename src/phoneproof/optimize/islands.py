@@ -97,8 +97,8 @@ def lost_in_float16(weights: Weights) -> bool:
 
 def expected_db(damage: Sequence[LayerDamage], without: Collection[str] = ()) -> float:
     """The signal-to-noise ratio of the output that is worst off, where some layers do not round."""
-    noise = max(_noise(damage, without).values(), default=0.0)
-    return -10 * math.log10(noise) if noise > 0 else math.inf
+    left = (dict(one.by_output) for one in damage if one.layer not in without)
+    return _db(max(_summed(left).values(), default=0.0))
 
 
 def fewest(damage: Sequence[LayerDamage], snr_db: float) -> tuple[str, ...]:
@@ -113,12 +113,16 @@ def fewest(damage: Sequence[LayerDamage], snr_db: float) -> tuple[str, ...]:
     Returns:
         Their names, in the order they were taken.
     """
+    rest = {one.layer: dict(one.by_output) for one in damage}
     taken: list[str] = []
-    while len(taken) < len(damage) and expected_db(damage, taken) < snr_db:
-        noise = _noise(damage, taken)
+    while rest:
+        noise = _summed(rest.values())
+        if not noise or _db(max(noise.values())) >= snr_db:
+            break
         worst = max(noise, key=lambda output: noise[output])
-        rest = [one for one in damage if one.layer not in taken]
-        taken.append(max(rest, key=lambda one: dict(one.by_output).get(worst, 0.0)).layer)
+        most = max(rest, key=lambda layer: rest[layer].get(worst, 0.0))
+        del rest[most]
+        taken.append(most)
     return tuple(taken)
 
 
@@ -142,10 +146,14 @@ def least(reached: Callable[[int], float], aim: float, guess: int, most: int) ->
     return min(high, most)
 
 
-def _noise(damage: Sequence[LayerDamage], without: Collection[str]) -> dict[str, float]:
-    """Output -> the powers of all layers that round, summed."""
+def _summed(layers: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Output -> the powers of all layers on it, summed."""
     found: dict[str, float] = {}
-    for one in damage:
-        for output, power in one.by_output if one.layer not in without else ():
+    for by_output in layers:
+        for output, power in by_output.items():
             found[output] = found.get(output, 0.0) + power
     return found
+
+
+def _db(noise: float) -> float:
+    return -10 * math.log10(noise) if noise > 0 else math.inf
