@@ -28,11 +28,10 @@ from benchmarks.apple_cases import (
     prepare,
     smallest_first,
 )
-from benchmarks.apple_figures import Figures, figures
+from benchmarks.apple_figures import Figures, failures, figures
 from benchmarks.apple_hub import differences
 from benchmarks.apple_table import Row, keep, measured_at
 from phoneproof.core.errors import PhoneproofError
-from phoneproof.core.report import Report
 from phoneproof.pipeline.build import build
 from phoneproof.pipeline.config import load_config
 
@@ -92,7 +91,7 @@ def artifacts(folder: Path, formats: tuple[str, ...]) -> dict[str, Figures]:
     shutil.rmtree(config.package.directory, ignore_errors=True)
     report = build(config, workspace=folder / ".phoneproof").report
     if not report.artifacts:
-        words = f"refused at the capture: {_gate(report)}"
+        words = f"refused at the capture: {failures(report.gate)}"
         return {
             f"{format_}-{precision}": Figures(verdict=words)
             for format_ in formats
@@ -101,14 +100,6 @@ def artifacts(folder: Path, formats: tuple[str, ...]) -> dict[str, Figures]:
     apart = differences(report, folder / ".phoneproof", folder / "images")
     found = {f"{one.format}-{one.requested}": figures(one) for one in report.artifacts}
     return found | {id_: replace(found[id_], **asdict(one)) for id_, one in apart.items()}
-
-
-def _gate(report: Report) -> str:
-    return "; ".join(
-        f"{check.name} {check.slice} {check.value}".replace("  ", " ")
-        for check in report.gate
-        if check.gating and check.verdict != "pass"
-    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from phoneproof.core.check import Check
 from phoneproof.core.report import ArtifactReport
 
 
@@ -13,7 +15,7 @@ class Figures:
     """One artifact. verdict: of its checks, or the error that there is no file.
 
     n: images it was run on. snr_db: of the output that is worst off. failed: gating checks that
-    did not pass, with their values. islands: layers that stay float32. held: what read-back (of
+    failed, with their values. islands: layers that stay float32. held: what read-back (of
     Core AI: Apple's library) counts in the file. to_hub: of a float32 file, the largest absolute
     difference from the hub program relative to the largest magnitude, of the output where that is
     largest; to_exact: the same from the hub program in float64, and hub_to_exact: of the hub
@@ -47,11 +49,7 @@ def figures(artifact: ArtifactReport) -> Figures:
         n=max((check.n for check in artifact.checks if check.name == "snr_db"), default=0),
         runtime=said.runtime if said is not None else "",
         snr_db=round(min(decibels), 1) if decibels else None,
-        failed="; ".join(
-            f"{c.name} {c.slice} {c.value}".replace("  ", " ")
-            for c in artifact.checks
-            if c.gating and c.verdict != "pass"
-        ),
+        failed=failures(artifact.checks),
         islands=len(layers) if layers is not None else None,
         layers=", ".join(layers or ()),
         held=held(artifact),
@@ -59,6 +57,20 @@ def figures(artifact: ArtifactReport) -> Figures:
         tries=len(artifact.attempts),
         seconds=round(artifact.seconds, 1),
     )
+
+
+def failures(checks: Sequence[Check]) -> str:
+    """``snr_db scores 40.3 dB (limit 45)`` of gating checks that failed."""
+    return "; ".join(
+        " ".join(f"{c.name} {c.slice} {shown(c.value)} {c.unit} (limit {shown(c.limit)})".split())
+        for c in checks
+        if c.gating and c.verdict == "fail"
+    )
+
+
+def shown(value: float | None) -> str:
+    """Three digits."""
+    return "not measured" if value is None else f"{value:.3g}"
 
 
 def held(artifact: ArtifactReport) -> str:
