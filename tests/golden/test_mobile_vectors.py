@@ -15,10 +15,11 @@ from phoneproof.core.binding import Activation, Box, GridAnchors, PriorAnchors, 
 from phoneproof.core.contract import Filter, Size
 from phoneproof.core.json_format import parse
 from phoneproof.pixels.reference import opencv, pillow, tensorflow
+from tests.assets import ROOT
 from tests.vectors import random_cases
 from tests.vectors.documents import TensorFile, VectorFile
 from tests.vectors.files import AREAS, FOLDER, SCHEMA_FILE, content, made, names
-from tests.vectors.pictures import pixels
+from tests.vectors.pictures import Picture, pixels
 from tests.vectors.reading import AnyCase, answer, given
 from tests.vectors.types import (
     ClassRow,
@@ -214,6 +215,39 @@ def test_random_cases_say_how_they_are_called(
 ) -> None:
     assert random_cases.main(arguments) == 2
     assert "usage:" in capsys.readouterr().err
+
+
+def _noise(seed: int, i: int) -> int:
+    """The page's formula, in whole numbers of Python."""
+    x = (seed * 0x9E3779B1 + i * 0x85EBCA77) % 2**32
+    x ^= x >> 15
+    x = x * 0x2C1B3C6D % 2**32
+    x ^= x >> 12
+    x = x * 0x297A2D39 % 2**32
+    x ^= x >> 15
+    return x >> 24
+
+
+def _waves(seed: int, y: int, x: int, channel: int) -> int:
+    slow = (x * y * seed) % 2**32 // 64
+    v = (seed * 37 + x * 7 + y * 11 + channel * 83 + slow) % 2**32 % 511
+    return v if v <= 255 else 510 - v
+
+
+@pytest.mark.parametrize("seed", [1, 99, 2**31 + 7])
+def test_pictures_are_what_the_page_says(seed: int) -> None:
+    size = (13, 70, 3)
+    noise = pixels(Picture(kind="noise", seed=seed, height=13, width=70))
+    waves = pixels(Picture(kind="waves", seed=seed, height=13, width=70))
+    assert noise.ravel().tolist() == [_noise(seed, i) for i in range(noise.size)]
+    assert waves.tolist() == [
+        [[_waves(seed, y, x, c) for c in range(size[2])] for x in range(size[1])]
+        for y in range(size[0])
+    ]
+    if seed == 1:
+        page = (ROOT / "docs" / "reference" / "vectors.md").read_text()
+        assert f"are {', '.join(map(str, noise.ravel()[:6]))};" in page
+        assert f"is {', '.join(map(str, waves.ravel()[:3]))}." in page
 
 
 def test_two_cases_of_one_id_are_refused() -> None:

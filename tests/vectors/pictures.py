@@ -58,7 +58,7 @@ def _waves(picture: Picture) -> NDArray[np.uint8]:
         indexing="ij",
         sparse=True,
     )
-    seed = np.uint32(picture.seed)
+    seed = np.full((1, 1, 1), picture.seed, np.uint32)  # an array: scalars warn where they wrap
     product = x * y * seed // np.uint32(64)
     linear = seed * np.uint32(37) + x * np.uint32(7) + y * np.uint32(11) + channel * np.uint32(83)
     value = (linear + product) % np.uint32(_WAVE)

@@ -78,11 +78,10 @@ def cases(count: int, seed: int) -> Iterator[TensorCase]:
 
 def listed_sizes() -> set[Size]:
     """Heights and widths of the pictures in the published tensor.json and resize.json."""
-    sizes: set[Size] = set()
-    for name in ("tensor.json", "resize.json"):
-        document = parse((FOLDER / name).read_bytes(), TensorFile | ResizeFile, what=name)
-        sizes.update((case.picture.height, case.picture.width) for case in document.cases)
-    return sizes
+    tensors = parse((FOLDER / "tensor.json").read_bytes(), TensorFile, what="tensor.json")
+    resizes = parse((FOLDER / "resize.json").read_bytes(), ResizeFile, what="resize.json")
+    sizes = {(case.picture.height, case.picture.width) for case in tensors.cases}
+    return sizes | {(case.picture.height, case.picture.width) for case in resizes.cases}
 
 
 def _side(random: Random) -> int:

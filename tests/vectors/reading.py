@@ -67,7 +67,7 @@ def given(case: AnyCase) -> object:
     """What the file says the answer is; None where the case must be refused."""
     match case:
         case GeometryCase():
-            return None if case.error else case
+            return None if case.error else _plan(case)
         case DecodeCase():
             return None if case.error else (case.detections, case.classes, case.raw)
         case ImageCase():
@@ -90,7 +90,7 @@ def _answer(case: AnyCase) -> object:
             return digest(resize(pixels(case.picture), case.size, case.filter))
         case GeometryCase():
             made = answered(case)
-            return None if made.error else made
+            return None if made.error else _plan(made)
         case TensorCase():
             rgb = pixels(case.picture)
             return digest(Preprocessor(case.input, case.binding).prepare(rgb).tensor)
@@ -109,6 +109,10 @@ def _answer(case: AnyCase) -> object:
             return _image(case)
         case _:
             return digest(_colours(case))
+
+
+def _plan(case: GeometryCase) -> tuple[object, ...]:
+    return case.steps, case.size, case.gain_y, case.gain_x, case.top, case.left
 
 
 def _colours(case: GrayCase | AlphaCase | OrientationCase) -> NDArray[np.uint8]:
