@@ -3,8 +3,10 @@ package ai.phoneproof
 import ai.phoneproof.vectors.VectorCase
 import ai.phoneproof.vectors.VectorFile
 import ai.phoneproof.vectors.alpha
+import ai.phoneproof.vectors.decode
 import ai.phoneproof.vectors.geometry
 import ai.phoneproof.vectors.gray
+import ai.phoneproof.vectors.image
 import ai.phoneproof.vectors.inverse
 import ai.phoneproof.vectors.orientation
 import ai.phoneproof.vectors.resize
@@ -32,7 +34,8 @@ internal class VectorsTest(
             "tables" -> tables(case)
             "yuv" -> yuv(case)
             "inverse" -> inverse(case)
-            "decode", "images" -> Unit
+            "decode" -> decode(case)
+            "images" -> image(case)
             else -> error("no reader for the area ${case.area}")
         }
     }
