@@ -43,7 +43,8 @@ public data class Accelerator
         public companion object {
             /** The CPU with so many threads. */
             @JvmStatic
-            public fun cpu(threads: Int): Accelerator = Accelerator(AcceleratorKind.CPU, "CPU", threads)
+            public fun cpu(threads: Int): Accelerator =
+                Accelerator(AcceleratorKind.CPU, "CPU", threads)
 
             /** The CPU with 4, 2 and 1 threads: what every engine can offer. */
             @JvmField

@@ -1,7 +1,7 @@
 package ai.phoneproof.engine
 
-import ai.phoneproof.contract.DType
 import ai.phoneproof.PhoneproofError
+import ai.phoneproof.contract.DType
 import java.io.Closeable
 import java.io.File
 import java.nio.ByteBuffer

@@ -1,7 +1,7 @@
 package ai.phoneproof.testing
 
-import ai.phoneproof.contract.DType
 import ai.phoneproof.EngineError
+import ai.phoneproof.contract.DType
 import ai.phoneproof.engine.Accelerator
 import ai.phoneproof.engine.Engine
 import ai.phoneproof.engine.EngineFactory
@@ -31,7 +31,8 @@ public class LiteRtJna(
         model: ModelFile,
         accelerator: Accelerator,
     ): Engine {
-        val file = model.file ?: throw EngineError("LiteRT cannot open the model", "it lies in no file")
+        val file =
+            model.file ?: throw EngineError("LiteRT cannot open the model", "it lies in no file")
         return LiteRtJnaEngine(c, file, accelerator)
     }
 }
@@ -59,7 +60,10 @@ internal class LiteRtJnaEngine(
     init {
         try {
             val environment = environment()
-            val model = made(c::LiteRtDestroyModel) { c.LiteRtCreateModelFromFile(environment, file.path, it) }
+            val model =
+                made(
+                    c::LiteRtDestroyModel,
+                ) { c.LiteRtCreateModelFromFile(environment, file.path, it) }
             val options = options(accelerator.threads ?: 1)
             compiled =
                 made(c::LiteRtDestroyCompiledModel) {
@@ -72,7 +76,8 @@ internal class LiteRtJnaEngine(
             outputs = outputSide.map { it.first }
             ins = inputSide.map { it.second }.toTypedArray()
             outs = outputSide.map { it.second }.toTypedArray()
-            results = outputs.map { ByteBuffer.allocateDirect(it.bytes).order(ByteOrder.nativeOrder()) }
+            results =
+                outputs.map { ByteBuffer.allocateDirect(it.bytes).order(ByteOrder.nativeOrder()) }
         } catch (error: EngineError) {
             close()
             throw error
@@ -80,7 +85,10 @@ internal class LiteRtJnaEngine(
     }
 
     override fun run(input: ByteBuffer): List<ByteBuffer> {
-        locked(ins[0], WRITE) { it.getByteBuffer(0, inputs[0].bytes.toLong()).put(input.duplicate()) }
+        locked(
+            ins[0],
+            WRITE,
+        ) { it.getByteBuffer(0, inputs[0].bytes.toLong()).put(input.duplicate()) }
         checked(
             c.LiteRtRunCompiledModel(
                 compiled,
@@ -93,7 +101,10 @@ internal class LiteRtJnaEngine(
         )
         for ((index, result) in results.withIndex()) {
             result.clear()
-            locked(outs[index], READ) { result.put(it.getByteBuffer(0, result.capacity().toLong())) }
+            locked(
+                outs[index],
+                READ,
+            ) { result.put(it.getByteBuffer(0, result.capacity().toLong())) }
             result.clear()
         }
         return results
@@ -119,7 +130,8 @@ internal class LiteRtJnaEngine(
         val deleter = LiteRtC.Deleter { }
         val opaque = pointer { c.LiteRtCreateOpaqueOptions("xnnpack", payload, deleter, it) }
         checked(c.LiteRtAddOpaqueOptions(options, opaque))
-        kept += listOf(payload, deleter)
+        kept.add(payload)
+        kept.add(deleter)
         return options
     }
 
@@ -136,7 +148,14 @@ internal class LiteRtJnaEngine(
                 c.LiteRtGetNumSignatureOutputs(signature, count)
             },
         )
-        return (0 until count.value.toLong()).map { side(environment, signature, NativeLong(it), isInput) }
+        return (0 until count.value.toLong()).map {
+            side(
+                environment,
+                signature,
+                NativeLong(it),
+                isInput,
+            )
+        }
     }
 
     private fun side(
@@ -151,20 +170,39 @@ internal class LiteRtJnaEngine(
                 Triple(
                     pointer { c.LiteRtGetSignatureInputName(signature, index, it) },
                     pointer { c.LiteRtGetSignatureInputTensorByIndex(signature, index, it) },
-                    pointer { c.LiteRtGetCompiledModelInputBufferRequirements(compiled, first, index, it) },
+                    pointer {
+                        c.LiteRtGetCompiledModelInputBufferRequirements(
+                            compiled,
+                            first,
+                            index,
+                            it,
+                        )
+                    },
                 )
             } else {
                 Triple(
                     pointer { c.LiteRtGetSignatureOutputName(signature, index, it) },
                     pointer { c.LiteRtGetSignatureOutputTensorByIndex(signature, index, it) },
-                    pointer { c.LiteRtGetCompiledModelOutputBufferRequirements(compiled, first, index, it) },
+                    pointer {
+                        c.LiteRtGetCompiledModelOutputBufferRequirements(
+                            compiled,
+                            first,
+                            index,
+                            it,
+                        )
+                    },
                 )
             }
         val type = Memory(TENSOR_TYPE_BYTES)
         checked(c.LiteRtGetRankedTensorType(tensor, type))
         val buffer =
             made(c::LiteRtDestroyTensorBuffer) {
-                c.LiteRtCreateManagedTensorBufferFromRequirements(environment, type, requirements, it)
+                c.LiteRtCreateManagedTensorBufferFromRequirements(
+                    environment,
+                    type,
+                    requirements,
+                    it,
+                )
             }
         return info(name.getString(0), type) to buffer
     }
@@ -174,7 +212,8 @@ internal class LiteRtJnaEngine(
         type: Memory,
     ): TensorInfo {
         val rank = type.getInt(RANK_AT) and RANK_BITS
-        val dtype = DTYPES[type.getInt(0)] ?: throw failed("element type ${type.getInt(0)} of $name")
+        val dtype =
+            DTYPES[type.getInt(0)] ?: throw failed("element type ${type.getInt(0)} of $name")
         return TensorInfo(name, dtype, List(rank) { type.getInt(DIMENSIONS_AT + 4L * it) })
     }
 
@@ -207,7 +246,11 @@ internal class LiteRtJnaEngine(
     }
 
     private fun failed(found: String) =
-        EngineError("LiteRT cannot run the model", found, "check that it is a TFLite file of a known version")
+        EngineError(
+            "LiteRT cannot run the model",
+            found,
+            "check that it is a TFLite file of a known version",
+        )
 
     private companion object {
         const val CPU = 1

@@ -1,0 +1,237 @@
+package ai.phoneproof
+
+import ai.phoneproof.acceleration.MemoryStore
+import ai.phoneproof.acceleration.TrialLimits
+import ai.phoneproof.acceleration.TrialState
+import android.content.Context
+import android.graphics.Bitmap
+import android.graphics.Color
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Before
+import org.junit.Rule
+import org.junit.Test
+import org.junit.rules.TemporaryFolder
+import org.junit.runner.RunWith
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import java.io.File
+import java.lang.management.ManagementFactory
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.TimeUnit
+import kotlin.coroutines.Continuation
+import kotlin.coroutines.EmptyCoroutineContext
+import kotlin.coroutines.startCoroutine
+import kotlin.math.abs
+
+/** A model from its files to its results, with an engine that only looks at red. */
+@RunWith(RobolectricTestRunner::class)
+class VisionModelTest {
+    @get:Rule
+    val temporary = TemporaryFolder()
+
+    private lateinit var bundle: SmallBundle
+    private val context: Context get() = RuntimeEnvironment.getApplication()
+    private val red = filled(Color.rgb(255, 0, 0))
+
+    @Before
+    fun writeBundle() {
+        bundle = SmallBundle(temporary.root)
+    }
+
+    @Test
+    fun `a picture becomes labels, best first`() {
+        open().use { model ->
+            val best = model.classify(red).first()
+            assertEquals("red", best.label)
+            assertEquals(1.0, best.score.toDouble(), 1e-5)
+            assertEquals("other", model.classify(filled(Color.BLUE)).first().label)
+            assertEquals("CPU, 1 thread", model.acceleratorInUse.title)
+        }
+    }
+
+    @Test
+    fun `missing, altered and foreign files are refused`() {
+        val other = "0".repeat(64)
+        val cases =
+            listOf<Pair<Class<out PhoneproofError>, () -> Unit>>(
+                ModelFileError::class.java to { File(bundle.folder, bundle.path).delete() },
+                ModelFileError::class.java to
+                    { bundle.write(bundle.path, "bytes that stand for a modeL") },
+                ModelFileError::class.java to { File(bundle.folder, "contract.json").delete() },
+                ContractError::class.java to {
+                    bundle.write(
+                        "contract.json",
+                        SmallBundle.CONTRACT.replace("contract/1", "contract/2"),
+                    )
+                },
+                BindingError::class.java to { binding(bundle.binding(contract = other)) },
+                BindingError::class.java to { binding(bundle.binding(output = "logits")) },
+                BindingError::class.java to { binding("no JSON") },
+            )
+        for ((type, spoil) in cases) {
+            writeBundle()
+            spoil()
+            val engines = RedEngines()
+            val error = assertThrows(type) { open(engines) }
+            assertTrue("$error", error.failed.isNotEmpty())
+        }
+    }
+
+    @Test
+    fun `unusable pictures and calls are refused, and the model goes on`() {
+        val model = open()
+        val recycled = filled(Color.RED).apply { recycle() }
+        assertThrows(ImageError::class.java) { model.classify(null as Bitmap?) }
+        assertThrows(ImageError::class.java) { model.classify(recycled) }
+        assertThrows(ImageError::class.java) { model.classify(red, 45) }
+        assertThrows(ImageError::class.java) { model.classify(File(temporary.root, "none.jpg")) }
+        assertThrows(ContractError::class.java) { model.detect(red) }
+        assertEquals("red", model.classify(red, 90).first().label)
+        model.close()
+    }
+
+    @Test
+    fun `after close every call is refused, and the engine is freed`() {
+        val engines = RedEngines()
+        val model = open(engines)
+        model.close()
+        model.close()
+        assertTrue(engines.isClosed)
+        assertThrows(ClosedError::class.java) { model.classify(red) }
+        assertThrows(ClosedError::class.java) { model.acceleratorInUse }
+        assertTrue(awaited { model.awaitClassify(red) }.exceptionOrNull() is ClosedError)
+    }
+
+    @Test
+    fun `an engine that breaks in use is an error that says so`() {
+        val model = open(RedEngines(breaks = true))
+        val error = assertThrows(EngineError::class.java) { repeat(9) { model.classify(red) } }
+        assertTrue(error.found, "device lost" in error.found.orEmpty())
+        assertThrows(PhoneproofError::class.java) { model.classify(red) }
+        model.close()
+    }
+
+    @Test
+    fun `two threads at once are served one after the other`() {
+        val engines = RedEngines(waitMs = 2)
+        val model = open(engines)
+        val threads =
+            List(4) { number ->
+                Thread {
+                    repeat(10) {
+                        val wanted = if (number % 2 == 0) "red" else "other"
+                        val picture = filled(if (number % 2 == 0) Color.RED else Color.GREEN)
+                        check(model.classify(picture).first().label == wanted)
+                    }
+                }
+            }
+        var failure: Throwable? = null
+        threads.forEach { it.setUncaughtExceptionHandler { _, error -> failure = error } }
+        threads.forEach { it.start() }
+        threads.forEach { it.join() }
+        assertEquals(null, failure)
+        assertFalse(engines.overlapped)
+        model.close()
+    }
+
+    @Test
+    fun `the suspending form gives the same, on another thread`() {
+        open().use { model ->
+            assertEquals("red", awaited { model.awaitClassify(red) }.getOrThrow().first().label)
+            assertTrue(awaited { model.awaitClassify(null) }.exceptionOrNull() is ImageError)
+        }
+    }
+
+    @Test
+    fun `the choice is remembered in the app's preferences`() {
+        open(store = null).close()
+        val names =
+            context
+                .getSharedPreferences(
+                    "ai.phoneproof.accelerators",
+                    Context.MODE_PRIVATE,
+                ).all
+        assertTrue(
+            "$names",
+            names.values
+                .single()
+                .toString()
+                .contains(TrialState.CHOSEN.name),
+        )
+    }
+
+    @Test
+    fun `thousands of frames leave memory flat`() {
+        open().use { model ->
+            val frames = Integer.getInteger("phoneproof.frames", 2000)
+            repeat(200) { model.classify(red) }
+            val before = used()
+            repeat(frames) { model.classify(red) }
+            val grown = used() - before
+            assertTrue("$grown bytes more after $frames frames", grown < 4_000_000)
+        }
+    }
+
+    @Test
+    fun `the dump is the tensor alone`() {
+        open().use { model ->
+            val file = File(temporary.root, "dump.bin")
+            model.dumpPixels(red, file)
+            val values =
+                java.nio.ByteBuffer
+                    .wrap(
+                        file.readBytes(),
+                    ).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+            assertEquals(192, values.limit())
+            for (i in 0 until 48) {
+                assertTrue(abs(values.getFloat(4 * i) - if (i % 3 == 0) 255f else 0f) < 1e-6)
+            }
+        }
+    }
+
+    private fun binding(text: String) = bundle.write("${bundle.path}.binding.json", text)
+
+    private fun open(
+        engines: RedEngines = RedEngines(),
+        store: MemoryStore? = MemoryStore(),
+    ): VisionModel {
+        val options =
+            VisionModelOptions(
+                TrialLimits(loadMs = 2000, runMs = 2000, warmUpRuns = 0, timedRuns = 1),
+                store = store,
+            )
+        return VisionModel.fromFile(context, bundle.folder, bundle.path, engines, options)
+    }
+
+    private fun filled(color: Int): Bitmap =
+        Bitmap.createBitmap(9, 7, Bitmap.Config.ARGB_8888).apply { eraseColor(color) }
+
+    private fun <T> awaited(work: suspend () -> T): Result<T> {
+        val done = CountDownLatch(1)
+        var result: Result<T>? = null
+        work.startCoroutine(
+            Continuation(EmptyCoroutineContext) {
+                result = it
+                done.countDown()
+            },
+        )
+        check(done.await(20, TimeUnit.SECONDS)) { "it did not resume" }
+        return checkNotNull(result)
+    }
+
+    private fun used(): Long {
+        repeat(3) {
+            System.gc()
+            Thread.sleep(20)
+        }
+        val buffers =
+            ManagementFactory.getPlatformMXBeans(
+                java.lang.management.BufferPoolMXBean::class.java,
+            )
+        val heap = ManagementFactory.getMemoryMXBean().heapMemoryUsage.used
+        return heap + buffers.sumOf { it.memoryUsed }
+    }
+}
