@@ -88,6 +88,10 @@ def _detectors() -> Iterator[_Chain]:
         exif=5,
         channels=4,
     )
+    yield from _other_inputs()
+
+
+def _other_inputs() -> Iterator[_Chain]:
     bgr = preset_input("yolox", (96, 64))
     yield _Chain(
         name="bgr-top-left",

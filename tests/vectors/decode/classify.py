@@ -54,6 +54,14 @@ def setups() -> Iterator[Setup]:
         axes=("channel", "y", "x"),
         activation="softmax",
     )
+    yield from _wholes(row)
+    batch = values(8, (3, _COUNT), -6, 1 / 16)
+    yield _one("classify-batch", "image 2 of 3", batch, activation="softmax", index=2)
+    yield from _slices(row)
+    yield from _raw()
+
+
+def _wholes(row: NDArray[Any]) -> Iterator[Setup]:
     whole = (row * np.float32(16)).astype(np.int8)
     quant = Quant(scale=1 / 16, zero_point=3)
     yield _one("classify-int8", "logits", whole, quant=quant, activation="softmax")
@@ -61,10 +69,6 @@ def setups() -> Iterator[Setup]:
     yield _one(
         "classify-uint8", "probabilities", unsigned, quant=Quant(scale=1 / 256, zero_point=0)
     )
-    batch = values(8, (3, _COUNT), -6, 1 / 16)
-    yield _one("classify-batch", "image 2 of 3", batch, activation="softmax", index=2)
-    yield from _slices(row)
-    yield from _raw()
 
 
 def _one(

@@ -90,13 +90,38 @@ def _coordinates() -> Iterator[Setup]:
 
 
 def _grids() -> Iterator[Setup]:
+    for number, (name, (boxes, box, anchors)) in enumerate(_grid_boxes().items()):
+        count = boxes.shape[1]
+        tensors: Tensors = {
+            "boxes": boxes,
+            "objectness": logits(60 + number, 1, count) + np.float32(4),
+            "scores": logits(70 + number, 1, count, len(LABELS)) + np.float32(2),
+        }
+        contract = detector()
+        yield Setup(
+            name=f"grid-{name}",
+            comment="all levels in one axis of anchors; objectness times score",
+            contract=contract,
+            binding=bind(
+                contract,
+                part(tensors, "boxes", "boxes", _AC, box=box),
+                part(tensors, "objectness", "objectness", ("anchor",), activation="sigmoid"),
+                part(tensors, "scores", "scores", _AK, activation="sigmoid"),
+                anchors=anchors,
+            ),
+            tensors=tensors,
+            flags=("exponentials",),
+        )
+
+
+def _grid_boxes() -> dict[str, tuple[Float, Box, GridAnchors | YoloAnchors]]:
     shapes = (
         ((10.0, 13.0), (30.0, 16.0)),
         ((20.0, 40.0), (48.0, 24.0)),
         ((60.0, 33.0), (64.0, 64.0)),
     )
     stride = Box(format="cxcywh", units="stride")
-    listed: dict[str, tuple[Float, Box, GridAnchors | YoloAnchors]] = {
+    return {
         "ltrb": (
             values(3, (1, _CELLS, 4), 0, 1 / 128),
             Box(format="ltrb", units="stride"),
@@ -123,28 +148,6 @@ def _grids() -> Iterator[Setup]:
             YoloAnchors(strides=_STRIDES, wh=shapes),
         ),
     }
-    for number, (name, (boxes, box, anchors)) in enumerate(listed.items()):
-        count = boxes.shape[1]
-        tensors: Tensors = {
-            "boxes": boxes,
-            "objectness": logits(60 + number, 1, count) + np.float32(4),
-            "scores": logits(70 + number, 1, count, len(LABELS)) + np.float32(2),
-        }
-        contract = detector()
-        yield Setup(
-            name=f"grid-{name}",
-            comment="all levels in one axis of anchors; objectness times score",
-            contract=contract,
-            binding=bind(
-                contract,
-                part(tensors, "boxes", "boxes", _AC, box=box),
-                part(tensors, "objectness", "objectness", ("anchor",), activation="sigmoid"),
-                part(tensors, "scores", "scores", _AK, activation="sigmoid"),
-                anchors=anchors,
-            ),
-            tensors=tensors,
-            flags=("exponentials",),
-        )
 
 
 def _priors() -> Iterator[Setup]:
@@ -231,11 +234,20 @@ def _quantised() -> Iterator[Setup]:
             "scores": _whole(scores, of_scores, name)[None],
         }
         yield _plain(f"quantised-{name}", tensors, (of_boxes, of_scores))
+    yield _quantised_joined(boxes, scores)
+    yield _plain(
+        "float16",
+        {"boxes": boxes[None].astype(np.float16), "scores": scores[None].astype(np.float16)},
+        (None, None),
+    )
+
+
+def _quantised_joined(boxes: Float, scores: Float) -> Setup:
     sides = np.array([SIZE[1], SIZE[0], SIZE[1], SIZE[0]], np.float32)
     joined = Quant(scale=1 / 256, zero_point=-128)
-    tensors = {"out": _whole(np.hstack([boxes / sides, scores]).T, joined, "int8")[None]}
+    tensors: Tensors = {"out": _whole(np.hstack([boxes / sides, scores]).T, joined, "int8")[None]}
     contract = detector()
-    yield Setup(
+    return Setup(
         name="quantised-joined",
         comment="one scale for boxes in fractions and for scores",
         contract=contract,
@@ -254,11 +266,6 @@ def _quantised() -> Iterator[Setup]:
         ),
         tensors=tensors,
         flags=("quantised",),
-    )
-    yield _plain(
-        "float16",
-        {"boxes": boxes[None].astype(np.float16), "scores": scores[None].astype(np.float16)},
-        (None, None),
     )
 
 

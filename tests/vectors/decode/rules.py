@@ -103,6 +103,10 @@ def _thresholds() -> Iterator[Setup]:
         Decode(confidence=0.0, nms=_NMS),
         flags=("threshold",),
     )
+    yield from _nothing()
+
+
+def _nothing() -> Iterator[Setup]:
     yield _setup(
         "empty",
         "nothing is over the threshold",
@@ -179,6 +183,10 @@ def _suppression() -> Iterator[Setup]:
         [[0.9, 0, 0], [0.8, 0, 0], [0.7, 0, 0], [0.6, 0, 0]],
         _QUARTER,
     )
+    yield from _overlaps()
+
+
+def _overlaps() -> Iterator[Setup]:
     for agnostic in (False, True):
         yield _setup(
             f"three-classes-{'agnostic' if agnostic else 'aware'}",
@@ -314,6 +322,10 @@ def _policies() -> Iterator[Setup]:
         override=Decode(confidence=0.35),
         flags=("override",),
     )
+    yield from _final_boxes(boxes, scores)
+
+
+def _final_boxes(boxes: _Rows, scores: _Rows) -> Iterator[Setup]:
     yield _setup(
         "without-nms",
         "no NMS in the contract: threshold and order only",
