@@ -15,17 +15,13 @@ import msgspec
 
 from phoneproof.core.artifact import Artifact, file_sha256, tree_bytes, tree_sha256
 from phoneproof.core.contract import Contract
-from phoneproof.core.errors import (
-    STORAGE_STEPS,
-    InvalidInput,
-    StorageError,
-    VerificationFailed,
-)
+from phoneproof.core.errors import InvalidInput, StorageError, VerificationFailed
 from phoneproof.core.golden import GoldenIndex
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.manifest import BundleFile, Manifest
 from phoneproof.core.report import Report
 from phoneproof.package.apple_kit import write_apple_kit
+from phoneproof.package.bundle_place import replacing_bundle, storage_error
 from phoneproof.package.contact_sheet import Tile
 from phoneproof.package.model_card import model_card
 from phoneproof.package.report_html import Comparison, render_report
@@ -78,21 +74,9 @@ def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
             would silently replace the earlier.
     """
     _require_distinct(contents.artifacts)
-    fresh = destination.with_name(f".{destination.name}.new")
-    try:
-        restore_interrupted(destination)
+    with replacing_bundle(destination) as fresh:
         _refuse_foreign(destination)
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        manifest = _fill(fresh, contents)
-        move_into_place(fresh, destination)
-    except OSError as error:
-        if error.errno not in STORAGE_STEPS:
-            raise  # a bug: it keeps its traceback
-        raise storage_error(destination, error) from error
-    finally:
-        remove(fresh)
-    return manifest
+        return _fill(fresh, contents)
 
 
 def _require_distinct(artifacts: tuple[tuple[Artifact, Path], ...]) -> None:
@@ -185,18 +169,6 @@ def _walk(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
 
 
-def _old(destination: Path) -> Path:
-    return destination.with_name(f".{destination.name}.old")
-
-
-def restore_interrupted(destination: Path) -> None:
-    """Undo a replacement that was killed between its two renames."""
-    old = _old(destination)
-    if old.exists() and not destination.exists():
-        old.rename(destination)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _refuse_foreign(destination: Path) -> None:
     if not destination.exists():
         return
@@ -207,41 +179,6 @@ def _refuse_foreign(destination: Path) -> None:
         f"{destination.name} exists and is not a bundle",
         found="a folder without manifest.json" if is_folder else "a file",
         next_step="choose another output folder, or move this one away",
-    )
-
-
-def move_into_place(fresh: Path, destination: Path) -> None:
-    """Replace `destination`; it is there, old or new, whenever something interrupts."""
-    old = _old(destination)
-    try:
-        if destination.exists():
-            destination.rename(old)
-        fresh.rename(destination)
-    except BaseException:
-        # Also an interrupt: it may come after either of the two renames.
-        if old.exists() and not destination.exists():
-            old.rename(destination)
-        raise
-    finally:
-        if destination.exists():
-            remove(old)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder also where an interrupt comes meanwhile; the interrupt goes on."""
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def storage_error(destination: Path, error: OSError) -> StorageError:
-    """What the disk did to a bundle."""
-    return StorageError(
-        f"the bundle {destination.name} could not be written",
-        found=os.strerror(error.errno or 0),
-        next_step=f"{STORAGE_STEPS[error.errno or 0]}; nothing was left behind",
     )
 
 

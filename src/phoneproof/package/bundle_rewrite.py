@@ -9,18 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from phoneproof.core.errors import STORAGE_STEPS
 from phoneproof.core.json_format import pretty_bytes
-from phoneproof.package.bundle import (
-    MANIFEST,
-    Bundle,
-    listed_files,
-    move_into_place,
-    remove,
-    require_inside,
-    restore_interrupted,
-    storage_error,
-)
+from phoneproof.package.bundle import MANIFEST, Bundle, listed_files, require_inside
+from phoneproof.package.bundle_place import replacing_bundle
 
 
 def rewrite_bundle(bundle: Bundle, changed: Mapping[str, bytes]) -> None:
@@ -40,11 +31,7 @@ def rewrite_bundle(bundle: Bundle, changed: Mapping[str, bytes]) -> None:
     for path in changed:
         require_inside(path)
     destination = bundle.folder.resolve()
-    fresh = destination.with_name(f".{destination.name}.new")
-    try:
-        restore_interrupted(destination)
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
+    with replacing_bundle(destination) as fresh:
         for file in bundle.manifest.files:
             if file.path not in changed:
                 _keep(destination / file.path, fresh / file.path)
@@ -53,13 +40,6 @@ def rewrite_bundle(bundle: Bundle, changed: Mapping[str, bytes]) -> None:
             (fresh / path).write_bytes(data)
         manifest = msgspec.structs.replace(bundle.manifest, files=listed_files(fresh))
         (fresh / MANIFEST).write_bytes(pretty_bytes(manifest))
-        move_into_place(fresh, destination)
-    except OSError as error:
-        if error.errno not in STORAGE_STEPS:
-            raise  # a bug: it keeps its traceback
-        raise storage_error(destination, error) from error
-    finally:
-        remove(fresh)
 
 
 def _keep(source: Path, target: Path) -> None:
