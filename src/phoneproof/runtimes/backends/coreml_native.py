@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from phoneproof.core.errors import InvalidInput, Unsupported, first_line
+from phoneproof.core.errors import Unsupported
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.coreml.description import (
     ArrayFeature,
@@ -19,6 +19,7 @@ from phoneproof.formats.coreml.description import (
 from phoneproof.formats.coreml.file import read_coreml
 from phoneproof.runtimes.backends.coremltools_quiet import import_coremltools
 from phoneproof.runtimes.base import Tensor, Tensors
+from phoneproof.runtimes.faults import faults_of_file
 from phoneproof.runtimes.tensors import check_tensors, dtype_of
 
 Predict = Callable[[Mapping[str, object]], Mapping[str, Tensor]]
@@ -33,10 +34,9 @@ def open_native(path: Path) -> NativeSession:
     """
     description = description_of(read_coreml(path))
     tools = import_coremltools()
-    try:
+    # Core ML's errors reach Python as plain exceptions.
+    with faults_of_file(f"Core ML cannot open {path.name}", Exception):
         model = tools.models.MLModel(str(path), compute_units=tools.ComputeUnit.CPU_ONLY)
-    except Exception as error:  # Core ML's errors reach Python as plain exceptions
-        raise InvalidInput(f"Core ML cannot open {path.name}", found=first_line(error)) from error
     return NativeSession(model.predict, description.inputs, description.outputs)
 
 
@@ -74,10 +74,8 @@ class NativeSession:
             name: self._picture(value, self._images[name]) if name in self._images else value
             for name, value in wide.items()
         }
-        try:
+        with faults_of_file("Core ML cannot run the model", Exception):
             found = self._predict(fed)
-        except Exception as error:  # Core ML's errors reach Python as plain exceptions
-            raise InvalidInput("Core ML cannot run the model", found=first_line(error)) from error
         return {spec.name: np.array(found[spec.name], dtype=spec.dtype) for spec in self._outputs}
 
     def _pixels(self, name: str, value: Tensor) -> Tensor:

@@ -14,10 +14,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from phoneproof.core.binding import Quant
-from phoneproof.core.errors import InvalidInput, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.model_file import require_model_file
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
+from phoneproof.runtimes.faults import faults_of_file
 from phoneproof.runtimes.tensors import check_tensors, dtype_of, thread_count
 
 Details = Mapping[str, Any]
@@ -46,17 +46,17 @@ class LiteRtRuntime:
 
 def _interpreter(path: Path, resolver: OpResolverType, threads: int) -> Interpreter:
     require_model_file(path, "TFLite model")
-    try:
-        with _without_greeting(last=resolver is OpResolverType.AUTO):
-            interpreter = Interpreter(
-                model_path=str(path),
-                num_threads=thread_count(threads),
-                experimental_op_resolver_type=resolver,
-                experimental_preserve_all_tensors=resolver is not OpResolverType.AUTO,
-            )
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise InvalidInput(f"LiteRT cannot open {path.name}", found=first_line(error)) from error
+    with (
+        faults_of_file(f"LiteRT cannot open {path.name}", ValueError, RuntimeError),
+        _without_greeting(last=resolver is OpResolverType.AUTO),
+    ):
+        interpreter = Interpreter(
+            model_path=str(path),
+            num_threads=thread_count(threads),
+            experimental_op_resolver_type=resolver,
+            experimental_preserve_all_tensors=resolver is not OpResolverType.AUTO,
+        )
+        interpreter.allocate_tensors()
     return interpreter
 
 
@@ -114,12 +114,10 @@ class _LiteRtSession:
 
     def _invoke(self, tensors: Tensors) -> None:
         check_tensors(self._inputs, tensors)
-        try:
+        with faults_of_file("LiteRT cannot run the model", ValueError, RuntimeError):
             for spec, details in zip(self._inputs, self._ins, strict=True):
                 self._interpreter.set_tensor(details["index"], tensors[spec.name])
             self._interpreter.invoke()
-        except (ValueError, RuntimeError) as error:
-            raise InvalidInput("LiteRT cannot run the model", found=first_line(error)) from error
 
 
 class _LiteRtTracingSession(_LiteRtSession):

@@ -13,6 +13,7 @@ from phoneproof.core.errors import InvalidInput, Unsupported, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.model_file import require_model_file
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
+from phoneproof.runtimes.faults import faults_of_file
 from phoneproof.runtimes.tensors import check_tensors, dtype_of, thread_count
 
 _NUMPY_NAMES = {
@@ -128,12 +129,8 @@ class _OnnxSession:
 
     def _run(self, names: list[str], tensors: Tensors) -> dict[str, Tensor]:
         check_tensors(self._inputs, tensors)
-        try:
+        with faults_of_file("ONNX Runtime cannot run the model", Exception):
             values = self._session.run(names, dict(tensors))
-        except Exception as error:
-            raise InvalidInput(
-                "ONNX Runtime cannot run the model", found=first_line(error)
-            ) from error
         return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from phoneproof.core.errors import InvalidInput, Unsupported, first_line
+from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.saved_model import SIGNATURE, refuse_ways_out, require_saved_model
 from phoneproof.formats.tensorflow_judge import Allowance, refuse_meta_graph
@@ -20,6 +20,7 @@ from phoneproof.runtimes.backends.tensorflow_quiet import (
     tensorflow_version,
 )
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
+from phoneproof.runtimes.faults import faults_of_file
 from phoneproof.runtimes.tensors import check_tensors, dtype_of, thread_count
 
 if TYPE_CHECKING:
@@ -84,13 +85,9 @@ class SavedModelRuntime:
         told = signature_tensors(path)
         tensorflow, _ = import_tensorflow()
         _set_threads(tensorflow, thread_count(threads))
-        try:
-            with silent_stderr():
-                session = _SavedModelSession(tensorflow, tensorflow.saved_model.load(str(path)))
-        except Exception as error:  # TensorFlow raises many unrelated classes here
-            raise InvalidInput(
-                f"TensorFlow cannot open {path.name}", found=first_line(error)
-            ) from error
+        # TensorFlow raises many unrelated classes here.
+        with faults_of_file(f"TensorFlow cannot open {path.name}", Exception), silent_stderr():
+            session = _SavedModelSession(tensorflow, tensorflow.saved_model.load(str(path)))
         if (session.inputs, session.outputs) != told:
             raise _foreign(path.name, "a signature that is not the one of its objects")
         return session

@@ -9,14 +9,14 @@ refused here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from phoneproof.core.errors import InvalidInput, Unsupported, first_line
+from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.formats.coreml.blob import BlobFile
 from phoneproof.formats.coreml.program import (
     Argument,
@@ -46,10 +46,14 @@ from phoneproof.runtimes.backends.mil_torch.float16 import (
 )
 from phoneproof.runtimes.backends.mil_torch.lifetimes import Step, require_room, with_lifetimes
 from phoneproof.runtimes.backends.mil_torch.operators import OPERATORS
+from phoneproof.runtimes.faults import faults_of_file
 from phoneproof.runtimes.float16_finding import Float16Finding
 
 _META: Final = torch.device("meta")
 _FLEXIBLE: Final = -1
+
+_FAULTS: Final = (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError)
+"""What torch and Python raise over operands that do not fit."""
 
 Watch = Callable[[str, Tensor], None]
 """Gets (name of a value, its numbers) as each operation has made it."""
@@ -343,10 +347,6 @@ def _require_shape(value: Tensor, declared: TensorType, place: Place) -> None:
         )
 
 
-@contextmanager
-def _plain_faults(where: str) -> Iterator[None]:
+def _plain_faults(where: str) -> AbstractContextManager[None]:
     """An operation that torch refuses for its shapes or indices is a fault of the file."""
-    try:
-        yield
-    except (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError) as error:
-        raise InvalidInput(f"{where} does not fit its inputs", found=first_line(error)) from error
+    return faults_of_file(f"{where} does not fit its inputs", *_FAULTS)

@@ -4,15 +4,15 @@ over all of them that settles every shape."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
 
-from phoneproof.core.errors import InvalidInput, Unsupported, first_line
+from phoneproof.core.errors import InvalidInput, Unsupported
 from phoneproof.formats.tflite import TfliteGraph, TfliteOp
 from phoneproof.formats.tflite_values import constant_values
 from phoneproof.runtimes.backends.tflite_torch.call import (
@@ -24,9 +24,13 @@ from phoneproof.runtimes.backends.tflite_torch.call import (
     plain,
 )
 from phoneproof.runtimes.backends.tflite_torch.operators import OPERATORS
+from phoneproof.runtimes.faults import faults_of_file
 
 MOST_NUMBERS: Final = 2**28
 """In one tensor: a gigabyte of floats. Larger ones are declared by damaged or hostile files."""
+
+_FAULTS: Final = (RuntimeError, ValueError, IndexError, TypeError, OverflowError)
+"""What torch and Python raise over operands that do not fit."""
 
 _ALWAYS_CONSTANT: Final = ("SHAPE", "RANK")
 """Operators that read shapes only."""
@@ -214,10 +218,6 @@ def require_sane(values: Sequence[Value], where: str) -> None:
             raise InvalidInput(f"{where} makes a tensor of shape {list(value.shape)}")
 
 
-@contextmanager
-def plain_faults(where: str) -> Iterator[None]:
+def plain_faults(where: str) -> AbstractContextManager[None]:
     """An operator that torch refuses for its shapes is a fault of the file."""
-    try:
-        yield
-    except (RuntimeError, ValueError, IndexError, TypeError, OverflowError) as error:
-        raise InvalidInput(f"{where} does not fit its tensors", found=first_line(error)) from error
+    return faults_of_file(f"{where} does not fit its tensors", *_FAULTS)
