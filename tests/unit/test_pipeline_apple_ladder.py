@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from phoneproof.core.binding import Precision
+from phoneproof.core.binding import Format, Precision
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.optimization import LayerDamage
@@ -19,6 +19,8 @@ from phoneproof.core.recipe import Palette, Recipe, Static, WeightOnly
 from phoneproof.data.split import Splits
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
+from phoneproof.pipeline.damage_step import DamageStep
+from phoneproof.pipeline.hub_damage_step import HubDamageStep
 from phoneproof.pipeline.ladder import apple as ladder
 from phoneproof.pipeline.ladder.tries import Rung, Tried, Trunk, broken_attempt, measured_attempt
 from phoneproof.pipeline.request import ArtifactRequest
@@ -41,6 +43,7 @@ class Bench:
         self.recipes: list[Recipe] = []
         self.trunks: list[Trunk] = []
         self.confirmed: list[ImageSet] = []
+        self.steps: list[object] = []
         self.chain: Any = None
         self.wanted: Any = None
 
@@ -84,16 +87,21 @@ def run(
     apart: bool = False,
     half_accepted: bool = True,
     half_precision: Precision = "float16",
+    format_: Format = "coreml",
 ) -> tuple[JudgedArtifact, Bench]:
     splits, file = two_splits(apart), folder / "model.mlpackage"
     file.write_bytes(bytes(100))
     bench = Bench(drops, splits, file)
-    step = SimpleNamespace(folder=folder)
+
+    def result(step: object) -> SimpleNamespace:
+        bench.steps.append(step)
+        return SimpleNamespace(folder=folder)
+
     chain = SimpleNamespace(
         request=SimpleNamespace(splits=splits, budget=budget, contract=None),
-        workshop=SimpleNamespace(cache=SimpleNamespace(result=lambda _: step)),
+        workshop=SimpleNamespace(cache=SimpleNamespace(result=result)),
     )
-    wanted = ArtifactRequest(format="coreml", precision=precision, layout="NCHW", repair=repair)
+    wanted = ArtifactRequest(format=format_, precision=precision, layout="NCHW", repair=repair)
     bench.chain, bench.wanted = chain, wanted
     half = judged(0.0 if half_accepted else 1.0, file=file)
     narrow = msgspec.structs.replace(half.made.artifact, precision=half_precision)
@@ -102,8 +110,17 @@ def run(
     monkeypatch.setattr(ladder, "with_islands", lambda *_: half)
     monkeypatch.setattr(ladder, "damage_of", lambda _: DAMAGE)
     parent = judged(0.0, file=file).made
+    if format_ == "coreai":
+        chain.judge = lambda _: half
+        monkeypatch.setattr(ladder, "core_ai", lambda *_: half.made)
+        monkeypatch.setattr(ladder, "half_hub", lambda _: hub(half.made, "hub-float16"))
+        monkeypatch.setattr(ladder, "hub_artifact", lambda _: hub(parent, "hub-float32"))
     found = ladder.compressed(cast(ArtifactChain, cast(Any, chain)), wanted, parent)
     return found, bench
+
+
+def hub(made: MadeArtifact, id_: str) -> MadeArtifact:
+    return replace(made, artifact=msgspec.structs.replace(made.artifact, id=id_, format="hub"))
 
 
 def test_every_precision_but_zeros_has_a_recipe() -> None:
@@ -111,6 +128,32 @@ def test_every_precision_but_zeros_has_a_recipe() -> None:
 
     asked = {*AVAILABLE_PRECISIONS["coreml"]} - {"float32", "float16", "sparse"}
     assert {*ladder.RECIPES} == asked
+    core_ai = {*AVAILABLE_PRECISIONS["coreai"]} - {"float32", "float16", "sparse"}
+    assert core_ai == asked - {"static_wi8_ai8"}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "trunk", "words"),
+    [(True, "hub-float16", "the rest float16"), (False, "hub-float32", "")],
+)
+def test_core_ai_files_are_made_from_the_hub_of_the_float16_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, accepted: bool, trunk: str, words: str
+) -> None:
+    """And its damage is that of the recipe: no candidate can be looked into."""
+    found, bench = run(
+        monkeypatch,
+        tmp_path,
+        "palette4",
+        lambda recipe: 0.0 if len(wide(recipe)) >= 2 else 0.1,
+        half_accepted=accepted,
+        format_="coreai",
+    )
+    assert {(one.made.artifact.id, one.words) for one in bench.trunks} == {(trunk, words)}
+    assert [len(wide(one)) for one in bench.recipes] == [0, 1, 2]
+    assert [type(step) for step in bench.steps] == [HubDamageStep]
+    assert found.accepted
+    _, twin = run(monkeypatch, tmp_path, "palette4", lambda _: 0.1)
+    assert [type(step) for step in twin.steps] == [DamageStep]
 
 
 def test_what_is_accepted_at_once_ends_the_ladder(

@@ -73,3 +73,12 @@ def test_core_ml_float16_is_held_to_more_than_others() -> None:
     assert limits_for("float16", "tflite") == limits_for("float16")
     assert limits_for("float16", "coreai") == limits_for("float16")
     assert limits_for("float32", "coreml") == limits_for("float32")
+
+
+def test_core_ai_has_small_weights_but_no_integer_activations() -> None:
+    wanted = ("weight_only_wi8", "int8", "palette4", "sparse")
+    ids = [one.id for one in of_ios(formats=("coreai", "coreml"), precisions=wanted)]
+    small = [f"{format_}-{one}" for format_ in ("coreai", "coreml") for one in wanted]
+    assert sorted(ids) == sorted(
+        one.replace("int8", "static_wi8_ai8") for one in small if one != "coreai-int8"
+    )

@@ -154,6 +154,16 @@ OPTIMIZERS: Registry[Optimizer] = Registry(
             summary="Core ML, the smallest weights set to zero",
             extra="ios",
         ),
+        "hub-quantized": Entry(
+            target="phoneproof.optimize.backends.hub_quantized:HubQuantized",
+            summary="hub -> hub with int8, int4 or palette weights, for Core AI",
+            extra="torch",
+        ),
+        "hub-sparse": Entry(
+            target="phoneproof.optimize.backends.hub_sparse:HubSparse",
+            summary="hub -> hub, the smallest weights set to zero, for Core AI",
+            extra="torch",
+        ),
         "hub-split": Entry(
             target="phoneproof.optimize.backends.hub_split:HubSplit",
             summary="hub -> hub, the head in outputs with ranges of their own",

@@ -107,6 +107,11 @@ def _aim(
 
 def core_ai(chain: ArtifactChain, wanted: ArtifactRequest) -> MadeArtifact:
     """The Core AI float16 file: its converter takes the arithmetic of the hub as it stands."""
+    return converted(chain, wanted, half_hub(chain), wanted.id)
+
+
+def half_hub(chain: ArtifactChain) -> MadeArtifact:
+    """The hub program of float16 arithmetic."""
     hub = chain.hub
     step = OptimizeStep(
         label="float16",
@@ -117,15 +122,25 @@ def core_ai(chain: ArtifactChain, wanted: ArtifactRequest) -> MadeArtifact:
         contract=chain.request.contract,
         binding=hub.binding,
     )
-    narrow = chain.from_hub(step)
-    converting = chain.conversion(wanted, wanted.id, narrow)
-    return made_artifact(
+    return chain.from_hub(step)
+
+
+def converted(
+    chain: ArtifactChain, wanted: ArtifactRequest, hub: MadeArtifact, label: str
+) -> MadeArtifact:
+    """What `wanted` is of a changed hub program: its numbers, in the file of its format."""
+    converting = chain.conversion(wanted, label, hub)
+    made = made_artifact(
         chain.workshop.cache.result(converting),
         requested=wanted.precision,
-        parent=narrow.artifact.sha256,
-        step=f"{step.name}, {converting.name}",
+        parent=hub.artifact.sha256,
+        step=f"{hub.artifact.lineage.step}, {converting.name}",
         suffix=wanted.suffix,
     )
+    lineage = made.artifact.lineage
+    options = tuple(sorted({*lineage.options, *hub.artifact.lineage.options}))
+    told = msgspec.structs.replace(lineage, options=options)
+    return replace(made, artifact=msgspec.structs.replace(made.artifact, lineage=told))
 
 
 def _scanned(chain: ArtifactChain, wanted: ArtifactRequest, parent: MadeArtifact) -> _Scanned:

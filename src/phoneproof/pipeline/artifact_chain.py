@@ -167,7 +167,7 @@ class ArtifactChain:
     def finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
         """Judge what was wanted of a format; locate the fault where a float file fails."""
         made = parent.result()
-        if wanted.format == "coreml" and is_quantized(wanted.precision):
+        if wanted.format in ("coreml", "coreai") and is_quantized(wanted.precision):
             from phoneproof.pipeline.ladder.apple import compressed
 
             return compressed(self, wanted, made)

@@ -51,7 +51,10 @@ AVAILABLE_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
         *("weight_only_wi8", "weight_only_wi4", "palette6", "palette4", "static_wi8_ai8"),
         "sparse",
     ),
-    "coreai": ("float32", "float16"),
+    "coreai": (
+        *("float32", "float16"),
+        *("weight_only_wi8", "weight_only_wi4", "palette6", "palette4", "sparse"),
+    ),
 }
 DEFAULT_PRECISIONS: Final[dict[Format, tuple[Precision, ...]]] = {
     "tflite": ("float32", "float16"),

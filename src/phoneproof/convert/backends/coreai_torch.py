@@ -21,7 +21,8 @@ from phoneproof.core.errors import ConversionFailed, PhoneproofError, Unsupporte
 from phoneproof.formats.coreai import write_core_ai
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.formats.quiet import quiet, without_cycle_collection
-from phoneproof.runtimes.backends.coreai import FUNCTION, precision, tensors
+from phoneproof.runtimes.backends.coreai import FUNCTION, tensors
+from phoneproof.runtimes.backends.coreai_weights import precision
 
 _TOOL: Final = "coreai-torch"
 _OPERATOR: Final = re.compile(r"\baten\.\w+(?:\.\w+)?")
@@ -36,7 +37,8 @@ class CoreAiConverter:
     def convert(self, request: ConvertRequest) -> WrittenModel:
         """Write one ``.aimodel`` folder with contract and binding in its metadata.
 
-        The precision is the hub's: float16 arithmetic there gives a float16 file.
+        The precision is the hub's: float16 arithmetic there gives a float16 file, small weights
+        stay small. What the binding says is read back from the file.
 
         Raises:
             ConversionFailed: the library broke, or wrote another shape, dtype or NaN.
@@ -63,6 +65,9 @@ def _program(hub: HubModule) -> AIProgram:
         with quiet(), without_cycle_collection():
             import coreai_torch  # warns while it is imported of torch's build number
 
+            from phoneproof.convert.backends.coreai_coded import to_core_ai_codes
+
+            to_core_ai_codes(hub.module)
             exported = torch.export.export(hub.module, (hub.example,))
             table = coreai_torch.get_decomp_table()
             table[NEAREST] = nearest

@@ -72,7 +72,7 @@ def _is_learned(module: GraphModule, node: Node) -> bool:
         for leaf in _leaves(operand)
         if (constant := constant_of(module, leaf)) is not None
     ]
-    return any(not _counts(weight) for weight in weights)
+    return any(not counts(weight) for weight in weights)
 
 
 def _leaves(node: Node) -> tuple[Node, ...]:
@@ -98,6 +98,7 @@ _TURNS: Final = frozenset(
 )
 
 
-def _counts(weight: torch.Tensor) -> bool:
+def counts(weight: torch.Tensor) -> bool:
+    """Whether weights are 0, 1, 2, ... in their order."""
     flat = weight.detach().reshape(-1)
     return bool(torch.equal(flat, torch.arange(flat.numel(), dtype=flat.dtype)))

@@ -1,7 +1,9 @@
-"""Compressed Core ML files: integers and palettes in a file whose rest computes in float16.
+"""Compressed Core ML and Core AI files: integers and palettes in a file whose rest computes in
+float16.
 
 They are made from the float16 file that is accepted, islands included: Apple's Neural Engine
-computes in float16, and a compressed file with float32 arithmetic would never reach it.
+computes in float16, and a compressed file with float32 arithmetic would never reach it. Of Core AI
+it is the hub of that file: what its converter writes cannot be changed.
 """
 
 from __future__ import annotations
@@ -17,16 +19,19 @@ from phoneproof.core.binding import Precision
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Palette, RangeMethod, Static, WeightOnly
-from phoneproof.pipeline.apple_float16 import with_islands
+from phoneproof.pipeline.apple_float16 import core_ai, half_hub, with_islands
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
 from phoneproof.pipeline.damage_step import DamageStep, damage_of
+from phoneproof.pipeline.hub_damage_step import HubDamageStep
+from phoneproof.pipeline.ladder.captured import CAPTURED, hub_artifact
 from phoneproof.pipeline.ladder.sparse import sparse
 from phoneproof.pipeline.ladder.tries import BROKE, Rung, Tried, Trunk, untried_attempt
 from phoneproof.pipeline.ladder.wide import doubling, try_fewer
 from phoneproof.pipeline.ladder.workbench import Workbench
 from phoneproof.pipeline.process import BuildStopped
 from phoneproof.pipeline.request import ArtifactRequest
+from phoneproof.pipeline.step import Step
 
 Compressed = Static | WeightOnly | Palette
 
@@ -37,7 +42,7 @@ RECIPES: Final[dict[Precision, Compressed]] = {
     "palette6": Palette(bits=6),
     "palette4": Palette(bits=4),
 }
-"""What each precision of a Core ML file begins with."""
+"""What each precision begins with; Core AI has no integer activations here."""
 
 METHODS: Final[tuple[RangeMethod, ...]] = ("mse", "percentile_99_999")
 """Ranges of activations to try after min/max."""
@@ -53,7 +58,11 @@ def float16_parent(
 ) -> MadeArtifact:
     """The float16 file to compress; the float32 one where no float16 file is accepted, or where
     nothing in it became float16."""
-    judged = with_islands(chain, replace(wanted, precision="float16"), parent)
+    half = replace(wanted, precision="float16")
+    if wanted.format == "coreai":
+        narrow = chain.judge(core_ai(chain, half)).accepted
+        return half_hub(chain) if narrow else hub_artifact(chain)
+    judged = with_islands(chain, half, parent)
     narrow = judged.made.artifact.precision != "float32"
     return judged.made if judged.accepted and narrow else parent
 
@@ -74,7 +83,8 @@ def compressed(
     half = float16_parent(chain, wanted, parent)
     if wanted.precision == "sparse":
         return sparse(chain, wanted, half)
-    words = _WORDS if half is not parent else ""
+    is_wide = half is parent or half.artifact.id == CAPTURED
+    words = "" if is_wide else _WORDS
     bench = Workbench(chain=chain, wanted=wanted, splits=splits)
     climbing = _Climb(bench=bench, trunk=Trunk(made=half, words=words), budget=chain.request.budget)
     for _ in climbing.rungs(RECIPES[wanted.precision]):
@@ -155,8 +165,28 @@ class _Climb:
         made = next((one for one in self.tried if one.recipe == recipe and one.judged), None)
         if made is None or made.judged is None:
             return ()
-        parent, candidate = self.trunk.made, made.judged.made
-        step = DamageStep(
+        step = self._damage_step(recipe, made.judged.made)
+        try:
+            return damage_of(self.bench.chain.workshop.cache.result(step).folder)
+        except BuildStopped:
+            raise
+        except BROKE:
+            return ()
+
+    def _damage_step(self, recipe: Compressed, candidate: MadeArtifact) -> Step:
+        parent = self.trunk.made
+        if parent.artifact.format == "hub":
+            assert not isinstance(recipe, Static), "no such recipe for a hub"
+            return HubDamageStep(
+                label=candidate.artifact.id,
+                artifact=parent.path,
+                artifact_sha256=parent.artifact.sha256,
+                recipe=recipe,
+                contract=self.bench.chain.request.contract,
+                binding=parent.artifact.binding,
+                images=self.bench.splits.selection,
+            )
+        return DamageStep(
             label=candidate.artifact.id,
             artifact=parent.path,
             artifact_sha256=parent.artifact.sha256,
@@ -166,12 +196,6 @@ class _Climb:
             binding=parent.artifact.binding,
             images=self.bench.splits.selection,
         )
-        try:
-            return damage_of(self.bench.chain.workshop.cache.result(step).folder)
-        except BuildStopped:
-            raise
-        except BROKE:
-            return ()
 
     def result(self) -> JudgedArtifact:
         """The winner on the confirmation images, with everything that was tried."""

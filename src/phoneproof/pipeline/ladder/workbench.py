@@ -18,6 +18,8 @@ from phoneproof.core.recipe import Float16, RangeMethod, Recipe, Split, Static
 from phoneproof.core.report import Attempt
 from phoneproof.data.split import Splits
 from phoneproof.optimize.read_bounds import RANGES
+from phoneproof.pipeline.apple_float16 import converted
+from phoneproof.pipeline.apple_images import run_on
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact, not_passed
 from phoneproof.pipeline.artifact_steps import MadeArtifact, OptimizeStep, made_artifact
 from phoneproof.pipeline.calibrate_step import CalibrateStep, calibration_of, ranges_of
@@ -202,8 +204,10 @@ class Workbench:
         return self._candidate(step, artifact)
 
     def judge(self, made: MadeArtifact, images: ImageSet) -> JudgedArtifact:
-        """A candidate on some images, held to what was asked for."""
-        return self.chain.judge(made, images=images, requested=self.wanted.precision)
+        """A candidate on some images, as many as its runtime has time for, held to what was asked
+        for."""
+        some = run_on(made.artifact.format, images, self.chain.request.contract.image.size)
+        return self.chain.judge(made, images=some, requested=self.wanted.precision)
 
     def mixed_outputs(self, trunk: Trunk) -> bool:
         """Whether an output holds what one int8 scale cannot hold together."""
@@ -268,7 +272,20 @@ class Workbench:
             binding=parent.binding,
             ranges=trunk.ranges if isinstance(recipe, Static) else None,
         )
+        if parent.format == "hub":
+            return self._through_hub(step, parent)
         return self._candidate(step, parent)
+
+    def _through_hub(self, step: OptimizeStep, parent: Artifact) -> MadeArtifact:
+        """A recipe changes the hub; the converter takes that as it stands (decision 0027)."""
+        hub = made_artifact(
+            self.chain.workshop.cache.result(step),
+            requested=self.wanted.precision,
+            parent=parent.sha256,
+            step=step.name,
+        )
+        label = f"{self.wanted.format}-{step.label}"
+        return self._named_apart(converted(self.chain, self.wanted, hub, label))
 
     def _candidate(self, step: Step, parent: Artifact) -> MadeArtifact:
         """What a step makes of `parent` as an answer to what is wanted."""

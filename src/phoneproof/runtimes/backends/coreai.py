@@ -16,23 +16,14 @@ import numpy as np
 from coreai.authoring import AIModelAsset
 from coreai.runtime import AIModel, CompileIdentifiers, IntermediateLogger, NDArray
 
-from phoneproof.core.binding import Precision
 from phoneproof.core.errors import InvalidInput, Unsupported, first_line
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.coreai import require_core_ai
-from phoneproof.formats.inventory import dominant
 from phoneproof.runtimes.backends.tensorflow_quiet import silent_stderr
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
 from phoneproof.runtimes.tensors import check_tensors, dtype_of
 
 FUNCTION: Final = "main"
-_WEIGHTS: Final[dict[str, tuple[Precision, int]]] = {
-    "Float32": ("float32", 32),
-    "Float16": ("float16", 16),
-}
-"""What the library calls a stored type, and the bits of one number. Integers of 32 bits are
-shapes."""
-
 _MOST_OPERATIONS: Final = 1 << 16
 """The runtime numbers the operations it compiles; it is asked for all that a model could have."""
 
@@ -79,20 +70,6 @@ def tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
     """
     session = CoreAiRuntime().open(path)
     return session.inputs, session.outputs
-
-
-def precision(path: Path) -> Precision:
-    """What a model's weights are, counted by Apple's library.
-
-    Raises:
-        InvalidInput: not a Core AI model, truncated or damaged.
-    """
-    summary = load_asset(path).summary(include_statistics=True)
-    held = dict(summary.storage_types) if summary is not None else {}
-    weights = (
-        (named, held[kind] * bits) for kind, (named, bits) in _WEIGHTS.items() if kind in held
-    )
-    return dominant(weights) or "float32"
 
 
 class _CoreAiSession:

@@ -22,6 +22,7 @@ from phoneproof.core.errors import InvalidInput, first_line
 from phoneproof.core.json_format import canonical_bytes, parse
 from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.model_file import replacing, require_model_file
+from phoneproof.runtimes.backends import coded_ops  # noqa: F401 - programs may hold them
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
 from phoneproof.runtimes.tensors import check_tensors
 
