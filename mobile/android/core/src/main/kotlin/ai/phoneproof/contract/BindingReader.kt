@@ -132,9 +132,10 @@ private fun wh(
     fields: Fields,
     level: JsonValue,
 ): List<Pair<Double, Double>> {
-    val rows = (level as? JsonArray)?.items.orEmpty().map { row ->
-        (row as? JsonArray)?.items.orEmpty().map { (it as? JsonNumber)?.text?.toDouble() }
-    }
+    val rows =
+        (level as? JsonArray)?.items.orEmpty().map { row ->
+            (row as? JsonArray)?.items.orEmpty().map { (it as? JsonNumber)?.text?.toDouble() }
+        }
     val good = rows.isNotEmpty() && rows.all { row -> row.size == 2 && row.all { it != null } }
     fields.require(good, "wh is, for each stride, a list of [width, height]")
     return rows.map { (width, height) -> width!! to height!! }

@@ -134,7 +134,10 @@ private fun check(
 private fun background(fields: Fields): Rgb? {
     val rule = fields.value("alpha")
     if (rule == JsonNull || rule == JsonString("drop")) return null
-    val parts = (rule as? JsonArray)?.items.orEmpty().map { (it as? JsonNumber)?.text?.toIntOrNull() }
+    val parts =
+        (rule as? JsonArray)?.items.orEmpty().map {
+            (it as? JsonNumber)?.text?.toIntOrNull()
+        }
     val good = parts.size == 3 && parts.all { it != null && it in 0..255 }
     fields.require(good, "alpha is \"drop\" or three numbers in 0..255", canonicalText(rule))
     val (red, green, blue) = parts.filterNotNull()

@@ -30,7 +30,10 @@ internal class AnchorTable private constructor(
             shapes: List<List<Pair<Double, Double>>>,
             cells: List<Size>,
         ): AnchorTable {
-            val count = strides.indices.sumOf { shapes[it].size * cells[it].height * cells[it].width }
+            val count =
+                strides.indices.sumOf {
+                    shapes[it].size * cells[it].height * cells[it].width
+                }
             val columns = List(5) { FloatArray(count) }
             var at = 0
             for (level in strides.indices) {
@@ -78,7 +81,10 @@ internal class AnchorTable private constructor(
             val values =
                 FloatArray(anchors.count * 4) { index ->
                     var bits = 0
-                    for (k in 3 downTo 0) bits = (bits shl 8) or (bytes[index * 4 + k].toInt() and 255)
+                    for (k in 3 downTo 0) {
+                        bits =
+                            (bits shl 8) or (bytes[index * 4 + k].toInt() and 255)
+                    }
                     Float.fromBits(bits)
                 }
             if (!values.all { it.isFinite() }) throw damaged("a NaN or an infinity", null)
@@ -129,8 +135,9 @@ internal class GridShape(
     ): List<Size> {
         val told = parts.mapNotNull(::levelCells)
         val cells = if (told.size == parts.size) told.also { check(it, size) } else null
-        val found = cells ?: listOf(rounded(size, up = true), rounded(size, up = false))
-            .firstOrNull { total(it) == count }
+        val found =
+            cells ?: listOf(rounded(size, up = true), rounded(size, up = false))
+                .firstOrNull { total(it) == count }
         if (found == null || found.size != strides.size || total(found) != count) {
             throw BindingError(
                 "the number of boxes is not that of the anchor grid",
@@ -142,7 +149,14 @@ internal class GridShape(
     }
 
     private fun total(cells: List<Size>): Int =
-        cells.indices.sumOf { (shapes.getOrNull(it)?.size ?: 0) * cells[it].height * cells[it].width }
+        cells.indices.sumOf {
+            (
+                shapes
+                    .getOrNull(
+                        it,
+                    )?.size ?: 0
+            ) * cells[it].height * cells[it].width
+        }
 
     private fun rounded(
         size: Size,
@@ -165,7 +179,8 @@ internal class GridShape(
         size: Size,
     ) {
         for ((stride, grid) in strides.zip(cells)) {
-            val fits = near(grid.height, size.height, stride) && near(grid.width, size.width, stride)
+            val fits =
+                near(grid.height, size.height, stride) && near(grid.width, size.width, stride)
             if (!fits) {
                 throw BindingError(
                     "the grid of a level is not that of its stride",

@@ -85,13 +85,25 @@ internal class HeadScan(
     ): Float? =
         when {
             // A factor of at most 1 can be told only where an activation bounds it.
-            objectness != null && objectness.levels.any { it.activation != Activation.SIGMOID } ->
+            objectness != null && objectness.levels.any { it.activation != Activation.SIGMOID } -> {
                 null
+            }
 
-            activation == Activation.NONE -> confidence
-            activation == Activation.SOFTMAX -> null
-            confidence <= 0f || confidence >= 1f -> if (confidence <= 0f) null else confidence
-            else -> (ln(confidence / (1.0 - confidence)) - LOGIT_SLACK).toFloat()
+            activation == Activation.NONE -> {
+                confidence
+            }
+
+            activation == Activation.SOFTMAX -> {
+                null
+            }
+
+            confidence <= 0f || confidence >= 1f -> {
+                if (confidence <= 0f) null else confidence
+            }
+
+            else -> {
+                (ln(confidence / (1.0 - confidence)) - LOGIT_SLACK).toFloat()
+            }
         }
 
     /** Reads the row's scores into [row]; true where its best named one is over the threshold. */

@@ -93,7 +93,9 @@ internal class Fields(
     fun items(name: String): List<JsonValue> = itemsOrNull(name) ?: missing(name)
 
     fun numbersOrNull(name: String): List<Double>? =
-        itemsOrNull(name)?.map { if (it is JsonNumber) finite(name, it) else wrong(name, "numbers") }
+        itemsOrNull(
+            name,
+        )?.map { if (it is JsonNumber) finite(name, it) else wrong(name, "numbers") }
 
     fun integersOrNull(name: String): List<Int>? = numbersOrNull(name)?.map { whole(name, it) }
 

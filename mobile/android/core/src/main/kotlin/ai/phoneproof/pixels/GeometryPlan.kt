@@ -92,7 +92,15 @@ public data class GeometryPlan(
         side: Int,
     ): Float {
         val wide = (value.toDouble() - offset) / gain
-        return (if (wide < 0.0) 0.0 else if (wide > side) side.toDouble() else wide).toFloat()
+        return (
+            if (wide < 0.0) {
+                0.0
+            } else if (wide > side) {
+                side.toDouble()
+            } else {
+                wide
+            }
+        ).toFloat()
     }
 
     public companion object {

@@ -98,7 +98,9 @@ public class YuvPicture(
     public val chromaRowStride: Int,
     public val chromaPixelStride: Int,
 ) : Picture(height, width) {
-    internal val chromaLength: Int get() = (width + 1) / 2 * chromaPixelStride - chromaPixelStride + 1
+    internal val chromaLength: Int get() =
+        (width + 1) / 2 * chromaPixelStride - chromaPixelStride +
+            1
 
     init {
         val chromaRows = (height + 1) / 2

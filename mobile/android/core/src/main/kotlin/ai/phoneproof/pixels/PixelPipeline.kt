@@ -102,7 +102,8 @@ public class PixelPipeline(
                 listOf(height, width, count)
             }
         val given = binding.shape.drop(1)
-        val same = given.size == 3 && given.indices.all { given[it] == -1 || given[it] == wanted[it] }
+        val same =
+            given.size == 3 && given.indices.all { given[it] == -1 || given[it] == wanted[it] }
         if (!same) {
             throw BindingError(
                 "input \"${binding.tensor}\" does not have the contract's size",

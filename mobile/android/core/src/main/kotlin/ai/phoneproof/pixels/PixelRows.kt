@@ -111,7 +111,15 @@ internal class YuvRows {
     }
 
     private fun clamped(value: Int): Byte =
-        (if (value < 0) 0 else if (value > 255) 255 else value).toByte()
+        (
+            if (value < 0) {
+                0
+            } else if (value > 255) {
+                255
+            } else {
+                value
+            }
+        ).toByte()
 
     private companion object {
         const val RED_V = 91_881

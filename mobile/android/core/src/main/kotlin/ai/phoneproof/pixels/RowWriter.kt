@@ -90,14 +90,21 @@ internal sealed class RowWriter<A : Any>(
             reals: FloatArray,
         ): RowWriter<*> =
             when (binding.dtype) {
-                DType.FLOAT32 -> FloatRows(input, binding, bytes.asFloatBuffer(), reals)
+                DType.FLOAT32 -> {
+                    FloatRows(input, binding, bytes.asFloatBuffer(), reals)
+                }
 
-                DType.FLOAT16, DType.INT16 ->
+                DType.FLOAT16, DType.INT16 -> {
                     ShortRows(input, binding, bytes.asShortBuffer(), reals)
+                }
 
-                DType.UINT8, DType.INT8 -> ByteRows(input, binding, bytes.duplicate(), reals)
+                DType.UINT8, DType.INT8 -> {
+                    ByteRows(input, binding, bytes.duplicate(), reals)
+                }
 
-                else -> throw unsupported(binding)
+                else -> {
+                    throw unsupported(binding)
+                }
             }
     }
 }

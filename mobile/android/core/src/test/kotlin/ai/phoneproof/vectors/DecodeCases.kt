@@ -4,6 +4,7 @@ import ai.phoneproof.PhoneproofError
 import ai.phoneproof.contract.Binding
 import ai.phoneproof.contract.Contract
 import ai.phoneproof.contract.DType
+import ai.phoneproof.contract.OrientationRule
 import ai.phoneproof.decode.Decoder
 import ai.phoneproof.decode.OutputTensor
 import ai.phoneproof.json.JsonNumber
@@ -37,8 +38,14 @@ private fun results(case: VectorCase) {
     val index = (json.fields["index"] as JsonNumber?)?.text?.toInt() ?: 0
     val outputs = outputs(json)
     when {
-        "classes" in json.fields -> checkClasses(case, decoder, outputs, index)
-        "raw" in json.fields -> checkRaw(case, decoder, outputs, index)
+        "classes" in json.fields -> {
+            checkClasses(case, decoder, outputs, index)
+        }
+
+        "raw" in json.fields -> {
+            checkRaw(case, decoder, outputs, index)
+        }
+
         else -> {
             val plan = GeometryPlan.of(contract.image, json.int("height"), json.int("width"))
             checkDetections(case, decoder, outputs, plan, index)
@@ -52,8 +59,14 @@ internal fun image(case: VectorCase) {
     val binding = Binding.parse(json.source("binding"), contract)
     val picture = FormulaPicture.of(json.child("picture"))
     val pipeline = PixelPipeline(contract.image, binding.image)
-    val rgb = RgbPicture(picture.rgb(), picture.height, picture.width)
-    val plan = pipeline.fill(rgb, Orientation.ofExif(json.int("exif")))
+    val stored =
+        if (picture.channels == 4) {
+            argb(picture)
+        } else {
+            RgbPicture(picture.rgb(), picture.height, picture.width)
+        }
+    val follows = contract.image.orientation == OrientationRule.EXIF
+    val plan = pipeline.fill(stored, Orientation.ofExif(if (follows) json.int("exif") else 1))
     checkDigest(case, pipeline.bytes(), json.child("tensor"))
     val decoder = Decoder(contract, binding)
     if ("classes" in json.fields) {
@@ -70,7 +83,12 @@ private fun outputs(json: JsonObject): List<OutputTensor> =
         val bytes = ByteBuffer.allocateDirect(data.size).order(ByteOrder.LITTLE_ENDIAN)
         bytes.put(data).rewind()
         val dtype = DType.entries.single { it.name.lowercase() == tensor.text("dtype") }
-        OutputTensor(tensor.text("tensor"), dtype, tensor.numbers("shape").map { it.toInt() }, bytes)
+        OutputTensor(
+            tensor.text("tensor"),
+            dtype,
+            tensor.numbers("shape").map { it.toInt() },
+            bytes,
+        )
     }
 
 private fun checkDetections(

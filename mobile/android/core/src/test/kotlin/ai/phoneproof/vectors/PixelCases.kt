@@ -16,6 +16,7 @@ import ai.phoneproof.contract.Rgb
 import ai.phoneproof.contract.Size
 import ai.phoneproof.contract.readImageInput
 import ai.phoneproof.contract.readInputBinding
+import ai.phoneproof.json.JsonArray
 import ai.phoneproof.json.JsonNumber
 import ai.phoneproof.json.JsonObject
 import ai.phoneproof.json.JsonString
@@ -118,7 +119,11 @@ internal fun geometry(case: VectorCase) {
     val json = case.json
     if (json.flag("error")) {
         assertThrows(case.id, PhoneproofError::class.java) {
-            GeometryPlan.of(readImageInput(json.child("input")), json.int("height"), json.int("width"))
+            GeometryPlan.of(
+                readImageInput(json.child("input")),
+                json.int("height"),
+                json.int("width"),
+            )
         }
         return
     }
@@ -141,16 +146,23 @@ private fun step(json: JsonObject): GeometryStep {
     val height = json.int("height")
     val width = json.int("width")
     return when (val op = json.text("op")) {
-        "crop" -> CropStep(json.int("top"), json.int("left"), height, width)
+        "crop" -> {
+            CropStep(json.int("top"), json.int("left"), height, width)
+        }
+
         "pad" -> {
             val value = json.numbers("value").map { it.toInt() }
             PadStep(json.int("top"), json.int("left"), height, width, value)
         }
+
         "resize" -> {
             val filter = Filter.entries.single { it.wire == json.text("filter") }
             ResizeStep(height, width, json.number("gain_y"), json.number("gain_x"), filter)
         }
-        else -> error("no step $op")
+
+        else -> {
+            error("no step $op")
+        }
     }
 }
 
@@ -184,16 +196,25 @@ internal fun alpha(case: VectorCase) {
         if (drops) {
             null
         } else {
-            val (red, green, blue) = case.json.list("background").map { (it as JsonNumber).text.toInt() }
+            val (red, green, blue) =
+                case.json
+                    .list(
+                        "background",
+                    ).map { (it as JsonNumber).text.toInt() }
             Rgb(red, green, blue)
         }
     val input = plainInput(Size(picture.height, picture.width), background = background)
+    checkDigest(case, plainPixels(input, argb(picture)))
+}
+
+/** Red, green, blue, opacity as `Bitmap.getPixels` gives them. */
+internal fun argb(picture: FormulaPicture): ArgbPicture {
     val pixels =
         IntArray(picture.height * picture.width) { i ->
             val (r, g, b, a) = List(4) { picture.values[i * 4 + it].toInt() and 255 }
             (a shl 24) or (r shl 16) or (g shl 8) or b
         }
-    checkDigest(case, plainPixels(input, ArgbPicture(pixels, picture.height, picture.width)))
+    return ArgbPicture(pixels, picture.height, picture.width)
 }
 
 internal fun orientation(case: VectorCase) {
@@ -278,6 +299,6 @@ private fun boxes(
 ): FloatArray =
     json
         .list(name)
-        .flatMap { row -> (row as ai.phoneproof.json.JsonArray).items }
+        .flatMap { row -> (row as JsonArray).items }
         .map { it.asDouble().toFloat() }
         .toFloatArray()

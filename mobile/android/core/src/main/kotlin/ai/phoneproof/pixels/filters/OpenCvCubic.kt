@@ -135,4 +135,12 @@ private fun cubicWeights(fraction: Float): FloatArray {
 
 /** 0..255 as a byte. */
 internal fun clippedByte(value: Int): Byte =
-    (if (value < 0) 0 else if (value > 255) 255 else value).toByte()
+    (
+        if (value < 0) {
+            0
+        } else if (value > 255) {
+            255
+        } else {
+            value
+        }
+    ).toByte()

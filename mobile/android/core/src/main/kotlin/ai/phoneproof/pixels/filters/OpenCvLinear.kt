@@ -103,7 +103,8 @@ internal class OpenCvLinear(
             val toL = towardLeft[x]
             val toR = towardRight[x]
             val red = (values[l].toInt() and 255) * toL + (values[r].toInt() and 255) * toR
-            val green = (values[l + 1].toInt() and 255) * toL + (values[r + 1].toInt() and 255) * toR
+            val green =
+                (values[l + 1].toInt() and 255) * toL + (values[r + 1].toInt() and 255) * toR
             val blue = (values[l + 2].toInt() and 255) * toL + (values[r + 2].toInt() and 255) * toR
             out[at] = red shr 4
             out[at + 1] = green shr 4

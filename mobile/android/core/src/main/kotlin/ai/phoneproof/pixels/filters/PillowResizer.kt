@@ -152,7 +152,13 @@ internal class PillowResizer(
         from: Int,
         out: IntArray,
     ) {
-        if (channels == 3) scaleThree(taps, values, from, out) else scaleOne(taps, values, from, out)
+        if (channels ==
+            3
+        ) {
+            scaleThree(taps, values, from, out)
+        } else {
+            scaleOne(taps, values, from, out)
+        }
     }
 
     private fun scaleThree(
@@ -200,7 +206,14 @@ internal class PillowResizer(
         }
     }
 
-    private fun clipped(value: Int): Int = if (value < 0) 0 else if (value > 255) 255 else value
+    private fun clipped(value: Int): Int =
+        if (value < 0) {
+            0
+        } else if (value > 255) {
+            255
+        } else {
+            value
+        }
 }
 
 /**

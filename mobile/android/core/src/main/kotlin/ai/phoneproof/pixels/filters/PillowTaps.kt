@@ -97,8 +97,7 @@ private fun bicubic(distance: Double): Double {
     return 0.0
 }
 
-private fun lanczos(x: Double): Double =
-    if (-3.0 <= x && x < 3.0) sinc(x) * sinc(x / 3.0) else 0.0
+private fun lanczos(x: Double): Double = if (-3.0 <= x && x < 3.0) sinc(x) * sinc(x / 3.0) else 0.0
 
 private fun sinc(x: Double): Double {
     if (x == 0.0) return 1.0

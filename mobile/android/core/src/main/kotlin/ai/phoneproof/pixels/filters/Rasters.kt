@@ -23,16 +23,14 @@ internal class ByteRaster(
         left: Int,
         height: Int,
         width: Int,
-    ): ByteRaster =
-        ByteRaster(height, width, channels, values, row(top) + left * channels, stride)
+    ): ByteRaster = ByteRaster(height, width, channels, values, row(top) + left * channels, stride)
 
     companion object {
         fun filled(
             height: Int,
             width: Int,
             channels: Int,
-        ): ByteRaster =
-            ByteRaster(height, width, channels, ByteArray(height * width * channels))
+        ): ByteRaster = ByteRaster(height, width, channels, ByteArray(height * width * channels))
     }
 }
 
