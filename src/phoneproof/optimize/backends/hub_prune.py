@@ -29,6 +29,7 @@ from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.optimize.backends.channel_choice import Choice, Mask, cost_of
 from phoneproof.optimize.backends.channel_groups import Numbers
 from phoneproof.optimize.backends.channel_ops import BATCH_NORMS, BINARY, CAT
+from phoneproof.optimize.backends.deterministic import deterministic
 from phoneproof.optimize.backends.hub_channels import Channels
 from phoneproof.optimize.backends.hub_cut import CutProgram, gated, require_same, without
 from phoneproof.optimize.backends.hub_graph import (
@@ -38,7 +39,6 @@ from phoneproof.optimize.backends.hub_graph import (
     shape_of,
 )
 from phoneproof.optimize.backends.hub_layers import last_layers
-from phoneproof.optimize.backends.learning import deterministic
 from phoneproof.optimize.backends.pruned_student import Lesson, Pictures, Taught, teach
 from phoneproof.optimize.backends.recovered import recovered
 from phoneproof.optimize.base import PruneRequest, Recovery

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -179,14 +178,3 @@ def _require_finite(wanted: Sequence[Mapping[str, Tensor]]) -> None:
                     found="NaN or infinity",
                     next_step="look at the weights before that layer",
                 )
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """torch's deterministic algorithms, and its former setting afterwards."""
-    former = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(former)

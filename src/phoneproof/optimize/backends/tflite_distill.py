@@ -10,10 +10,11 @@ from phoneproof.core.events import Progress, silent
 from phoneproof.core.recipe import Static
 from phoneproof.formats.tflite import TfliteGraph
 from phoneproof.formats.tflite_layers import layer_name
+from phoneproof.optimize.backends.deterministic import deterministic
 from phoneproof.optimize.backends.fake_quant import FakeQuant
 from phoneproof.optimize.backends.learned_grids import LearnedGrids
 from phoneproof.optimize.backends.learned_targets import as_the_app_reads, border, cut
-from phoneproof.optimize.backends.learning import Learner, deterministic
+from phoneproof.optimize.backends.learning import Learner
 from phoneproof.optimize.backends.repaired_file import (
     pictures,
     read_float32,
