@@ -139,6 +139,9 @@ class LearnedGrids(torch.nn.Module, Hook):
         network: of the float32 file (or the part of it that is learned).
         plan: the arithmetic of that graph's operators. numbers: the ranges to start from.
         known: tensors whose range is known and not to be learned (the image).
+
+    Attributes:
+        start: the roundings that learning starts from; it does not change them.
     """
 
     def __init__(
@@ -146,9 +149,9 @@ class LearnedGrids(torch.nn.Module, Hook):
     ) -> None:
         super().__init__()
         self._graph = network.graph
-        self._start = FakeQuant(network, plan, numbers)
+        self.start = FakeQuant(network, plan, numbers)
         self._kinds = dict(plan.ops)
-        self._rounding = {position for position, _ in self._start.rounding}
+        self._rounding = {position for position, _ in self.start.rounding}
         self._makers = {
             self._name(i): p for p, op in enumerate(self._graph.ops) for i in op.outputs
         }
@@ -175,11 +178,11 @@ class LearnedGrids(torch.nn.Module, Hook):
         Operators that read everything on their result's grid (a concatenation) need no second
         rounding here: their results are rounded to it, number by number.
         """
-        if position not in self._kinds or tensor in self._start.makes:
+        if position not in self._kinds or tensor in self.start.makes:
             return values
         if tensor in self._ranges:
             return self._on_grid(tensor, values)
-        return self._start.read(position, slot, tensor, values)
+        return self.start.read(position, slot, tensor, values)
 
     def constant(self, position: int, slot: int, tensor: str, values: Tensor) -> Tensor:
         """Weights, biases and other constants of integer operators."""
@@ -188,7 +191,7 @@ class LearnedGrids(torch.nn.Module, Hook):
             return weight
         if tensor in self._biases:
             values = self._biases[tensor]()
-        return self._start.constant(position, slot, tensor, values)
+        return self.start.constant(position, slot, tensor, values)
 
     def constants(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Learned constants by tensor name, as the float32 file shall hold them."""
@@ -219,7 +222,7 @@ class LearnedGrids(torch.nn.Module, Hook):
     def _on_grid(self, tensor: str, values: Tensor) -> Tensor:
         root = self._roots.get(tensor)
         if root is None:
-            return self._start.makes[tensor].rounded(values)
+            return self.start.makes[tensor].rounded(values)
         result: Tensor = self._ranges[root](values)
         return result
 
@@ -232,11 +235,11 @@ class LearnedGrids(torch.nn.Module, Hook):
             if index < 0 or self._graph.tensors[index].data.size:
                 continue  # weights have limits of their own, by channel
             name = self._name(index)
-            if name in numbers and name not in self._start.makes and name not in self._ranges:
+            if name in numbers and name not in self.start.makes and name not in self._ranges:
                 self._open(name, _asked(numbers, name), learned=name not in known)
         followed = self._followed(op)
         for name in (self._name(index) for index in op.outputs):
-            grid = self._start.makes.get(name)
+            grid = self.start.makes.get(name)
             if grid is None:
                 continue
             if followed is not None and grid == self._grid(followed, numbers):
@@ -246,7 +249,7 @@ class LearnedGrids(torch.nn.Module, Hook):
                 self._open(name, grid, learned=True)
 
     def _grid(self, name: str, numbers: Statistics) -> Grid | None:
-        made = self._start.makes.get(name)
+        made = self.start.makes.get(name)
         return made or (_asked(numbers, name) if name in numbers else None)
 
     def _open(self, name: str, grid: Grid, *, learned: bool) -> None:
@@ -271,7 +274,7 @@ class LearnedGrids(torch.nn.Module, Hook):
         if axis is None:
             return
         at = WEIGHTS_AT[op.name]
-        grid = self._start.makes.get(self._name(op.outputs[0]))
+        grid = self.start.makes.get(self._name(op.outputs[0]))
         for slot, index in enumerate(op.inputs):
             name = self._name(index) if index >= 0 else ""
             values = network.weights.get(name)

@@ -54,8 +54,7 @@ class TfliteDistill:
         images = pictures(request, _MOST_IMAGES)
         with deterministic():
             learner = Learner(network, grids, targets, images)
-            rounding = FakeQuant(network, plan, numbers)
-            moved = _corrected_biases(network, plan, rounding, images)
+            moved = _corrected_biases(network, plan, grids.start, images)
             corrected = _start_from(learner, grids, moved)
             how = learner.run(request.seconds, progress)
         return written(
