@@ -27,7 +27,9 @@ internal class AcceleratorSearch(
         val remembered = Remembered.of(store.read(key), candidates)
         val known = remembered.trials.filterNot { it.accelerator.id == remembered.pending }
         if (remembered.isComplete && known.any { it.isRight }) {
-            val all = known + candidates.filter { one -> known.none { it.accelerator == one } }.map(::untried)
+            val all =
+                known +
+                    candidates.filter { one -> known.none { it.accelerator == one } }.map(::untried)
             return reopen(all)
         }
         val crashed = known.filter { it.state == TrialState.CRASHED }.toMutableList()
@@ -69,7 +71,13 @@ internal class AcceleratorSearch(
             } catch (failure: AcceleratorFailure) {
                 left =
                     left.map {
-                        if (it == best) it.copy(state = failure.state, reason = said(failure)) else it
+                        if (it ==
+                            best
+                        ) {
+                            it.copy(state = failure.state, reason = said(failure))
+                        } else {
+                            it
+                        }
                     }
             }
         }
@@ -168,7 +176,14 @@ internal class AcceleratorSearch(
         )
 
     private fun untried(candidate: Accelerator): Trial {
-        val reason = if (check == null) "no golden vectors to check it with" else "it was not there before"
+        val reason =
+            if (check ==
+                null
+            ) {
+                "no golden vectors to check it with"
+            } else {
+                "it was not there before"
+            }
         return Trial(candidate, TrialState.UNTRIED, reason)
     }
 

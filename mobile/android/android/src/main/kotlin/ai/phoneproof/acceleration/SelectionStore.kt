@@ -68,7 +68,11 @@ internal data class Remembered(
             val lines = text.orEmpty().lines()
             if (lines.first() != HEAD) return Remembered()
             val pending = lines.firstOrNull { it.startsWith(PENDING) }?.removePrefix(PENDING)
-            return Remembered(pending, lines.mapNotNull { trial(it, candidates) }, COMPLETE in lines)
+            return Remembered(
+                pending,
+                lines.mapNotNull { trial(it, candidates) },
+                COMPLETE in lines,
+            )
         }
 
         private fun trial(

@@ -53,7 +53,12 @@ class AcceleratedEngineTest {
 
     @Test
     fun `one that breaks in use gives way to the CPU, and the frame gets its result`() {
-        val engines = FakeEngines(listOf(GPU, CPU4), mapOf(GPU to Fault.DIES_LATER), mapOf(CPU4 to 5L))
+        val engines =
+            FakeEngines(
+                listOf(GPU, CPU4),
+                mapOf(GPU to Fault.DIES_LATER),
+                mapOf(CPU4 to 5L),
+            )
         val store = MemoryStore()
         val engine = open(engines, store)
         assertEquals(GPU, engine.acceleratorInUse)
@@ -66,7 +71,8 @@ class AcceleratedEngineTest {
     @Test
     fun `where nothing is right the error names every reason`() {
         val faults = mapOf(GPU to Fault.GARBAGE, CPU4 to Fault.OPEN_THROWS)
-        val error = assertThrows(EngineError::class.java) { open(FakeEngines(listOf(GPU, CPU4), faults)) }
+        val error =
+            assertThrows(EngineError::class.java) { open(FakeEngines(listOf(GPU, CPU4), faults)) }
         assertTrue(error.found, "GPU: output doubled" in error.found.orEmpty())
         assertTrue(error.found, "CPU, 4 threads: the CPU is not there" in error.found.orEmpty())
     }
@@ -124,7 +130,13 @@ class AcceleratedEngineTest {
                 }
             }
         AcceleratedEngine.open(watching, model, golden(), store, limits = limits).close()
-        assertTrue("$seen", seen.all { (which, pending) -> pending == which.id.takeIf { which == GPU } })
+        assertTrue(
+            "$seen",
+            seen.all { (which, pending) ->
+                pending ==
+                    which.id.takeIf { which == GPU }
+            },
+        )
     }
 
     @Test

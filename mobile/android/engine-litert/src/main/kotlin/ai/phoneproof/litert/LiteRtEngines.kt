@@ -18,6 +18,10 @@ import com.google.ai.edge.litert.Accelerator as LiteRtAccelerator
  * Opens TFLite files with LiteRT 2.x (`com.google.ai.edge.litert:litert` in the app): the engine to
  * ship, whose libraries have 16 KB pages.
  *
+ * This module is compiled against stubs of LiteRT's public Kotlin sources, since Maven Central does
+ * not serve the library: it was not run where it is built. What it computes is checked on the
+ * device, by the golden vectors, before it is used.
+ *
  * Each accelerator is asked for alone. Asked for together with the CPU, LiteRT may give the CPU in
  * its place and would not say so.
  *
