@@ -79,7 +79,7 @@ public class GoldenCheck
             for ((place, before) in expected.values.withIndex()) {
                 val now = element(read, place * expected.every, info.dtype)
                 if ((now.isNaN() && before.isNaN()) || now == before) continue
-                if (!now.isFinite()) return "output ${info.name} holds $now"
+                if (!now.isFinite() || !before.isFinite()) return "output ${info.name} holds $now"
                 val apart = abs(now - before)
                 if (apart > free) noise += apart * apart
             }

@@ -107,7 +107,12 @@ internal fun requireReadable(bitmap: Bitmap?): Bitmap {
             nextStep = "recycle a bitmap after its results came",
         )
     }
-    val config = found.config
+    requireConfig(found.config)
+    return found
+}
+
+/** Only ARGB_8888 holds what a decoder gave, where it can be read. */
+internal fun requireConfig(config: Bitmap.Config?) {
     if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.O && config == Bitmap.Config.HARDWARE) {
         throw ImageError(
             "the bitmap lies in graphics memory",
@@ -122,5 +127,4 @@ internal fun requireReadable(bitmap: Bitmap?): Bitmap {
             "decode with inPreferredConfig = Bitmap.Config.ARGB_8888",
         )
     }
-    return found
 }

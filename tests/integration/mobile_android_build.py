@@ -1,0 +1,136 @@
+"""Maven on a scratch copy of ``mobile``, and what its tests look at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import ai_edge_litert
+import msgspec
+import numpy as np
+import pytest
+
+from phoneproof.runtimes.backends.litert import LiteRtRuntime
+from phoneproof.runtimes.backends.onnxruntime import OnnxRuntime
+from phoneproof.runtimes.base import Runtime
+from tests.assets import ROOT
+from tests.integration.command_line import phoneproof
+
+TIMEOUT = 3000
+"""Seconds: the build takes two minutes of processor time and waits where others run beside it; the
+first one loads 600 MB."""
+
+LITERT = Path(ai_edge_litert.__file__).parent / "libLiteRt.so"
+
+
+def maven() -> Path:
+    """The command; skips where it or a JDK is missing, and fails under CI."""
+    missing = [name for name in ("mvn", "javac") if shutil.which(name) is None]
+    if missing:
+        message = f"no {' and no '.join(missing)}: run scripts/android_toolchain.sh as root"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return Path(shutil.which("mvn") or "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """One test class as surefire reports it: numbers of tests."""
+
+    name: str
+    tests: int
+    failed: int
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """A finished run. out: what the Kotlin tests wrote for this side."""
+
+    code: int
+    said: str
+    out: Path
+    suites: Mapping[str, Suite]
+
+
+def build(command: Path, folder: Path, properties: Mapping[str, Path]) -> Built:
+    """Compile and test everything under ``mobile/android``; the tree itself is left alone."""
+    source = ROOT / "mobile"
+    ignored = shutil.ignore_patterns("target", ".build")
+    for part in ("android", "vectors"):
+        shutil.copytree(source / part, folder / "mobile" / part, ignore=ignored)
+    out = folder / "out"
+    out.mkdir()
+    given = {**properties, "phoneproof.litert": LITERT, "phoneproof.out": out}
+    done = subprocess.run(
+        [str(command), "-B", "-q", "test", *(f"-D{name}={value}" for name, value in given.items())],
+        cwd=folder / "mobile" / "android",
+        env={**os.environ, "MAVEN_OPTS": "-Xmx1500m"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    return Built(code=done.returncode, said=done.stdout, out=out, suites=_suites(folder))
+
+
+def _suites(folder: Path) -> dict[str, Suite]:
+    reports = (folder / "mobile" / "android").rglob("surefire-reports/TEST-*.xml")
+    return {suite.name: suite for suite in map(_suite, reports)}
+
+
+def _suite(report: Path) -> Suite:
+    root = ElementTree.parse(report).getroot()
+    cases = root.findall("testcase")
+    return Suite(
+        name=root.attrib["name"],
+        tests=len(cases),
+        failed=sum(case.find("failure") is not None or case.find("error") is not None
+                   for case in cases),
+        skipped=tuple(case.attrib["name"] for case in cases if case.find("skipped") is not None),
+    )  # fmt: skip
+
+
+def write_run(folder: Path, bundle: Path, model: str, images: Path) -> Path:
+    """What BundleRunsTest reads of one model: pictures in one folder, and our own results."""
+    shutil.copytree(bundle, folder / "bundle")
+    (folder / "model.txt").write_text(model)
+    (folder / "images").mkdir()
+    for path in sorted(images.rglob("*.*")):
+        name = "-".join(path.relative_to(images).parts)
+        shutil.copyfile(path, folder / "images" / name)
+    done = phoneproof("run", f"bundle/{model}", "images", "--json", cwd=folder)
+    assert done.code == 0, done.said
+    (folder / "results.json").write_text(done.out)
+    return folder
+
+
+def write_case(folder: Path, model: Path) -> Path:
+    """A model file, an input and the outputs that Python's runtime gives for it."""
+    runtime: Runtime = OnnxRuntime() if model.suffix == ".onnx" else LiteRtRuntime()
+    folder.mkdir(parents=True)
+    shutil.copyfile(model, folder / f"model{model.suffix}")
+    session = runtime.open(model, threads=1)
+    (spec,) = session.inputs
+    tensor = np.random.default_rng(5).random(spec.shape, dtype=np.float32)
+    tensor.tofile(folder / "input.bin")
+    for name, values in session.run({spec.name: tensor}).items():
+        values.tofile(folder / f"{name}.bin")
+    return folder
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """What BundleRunsTest counted of one model."""
+
+    images: int
+    equal: int
+    colour_managed: int
+    differing: int
+    accelerator: str
