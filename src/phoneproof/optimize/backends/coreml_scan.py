@@ -49,7 +49,8 @@ from phoneproof.optimize.islands import (
 )
 from phoneproof.runtimes.backends.coreml import open_module
 from phoneproof.runtimes.backends.mil_torch.call import Constant
-from phoneproof.runtimes.backends.mil_torch.module import MilModule, Step
+from phoneproof.runtimes.backends.mil_torch.lifetimes import Step
+from phoneproof.runtimes.backends.mil_torch.module import MilModule
 
 _SEED: Final = 0
 _DAMAGE_IMAGES: Final = 4
@@ -179,16 +180,16 @@ class _Looking:
 
     def _worst(self, kept: Collection[str]) -> tuple[str, float]:
         """The output that is worst off, and its signal-to-noise ratio over all images, dB."""
-        sums = {part.name: [0.0, 0.0] for part in self._parts}
+        sums = {part: [0.0, 0.0] for part in self._parts}
         for fed, wanted in zip(self._fed, self._wanted, strict=True):
             made = self._half.run(fed, kept)
             for part in self._parts:
                 signal, noise = _powers(part, wanted, made)
-                sums[part.name][0] += signal
-                sums[part.name][1] += noise
-        by_output = {name: _db(signal, noise) for name, (signal, noise) in sums.items()}
-        worst = min(by_output, key=lambda name: by_output[name])
-        return worst, by_output[worst]
+                sums[part][0] += signal
+                sums[part][1] += noise
+        ratios = {part: _db(signal, noise) for part, (signal, noise) in sums.items()}
+        worst = min(ratios, key=lambda part: ratios[part])
+        return worst.name if worst.item.role == "raw" else worst.item.role, ratios[worst]
 
     def _damage(self, must: frozenset[str]) -> tuple[LayerDamage, ...]:
         """Of the layers that round anything, but for those that stay float32 anyway."""
