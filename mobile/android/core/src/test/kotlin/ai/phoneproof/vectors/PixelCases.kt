@@ -118,17 +118,10 @@ private fun sizeOf(json: JsonObject): Size {
 internal fun geometry(case: VectorCase) {
     val json = case.json
     if (json.flag("error")) {
-        assertThrows(case.id, PhoneproofError::class.java) {
-            GeometryPlan.of(
-                readImageInput(json.child("input")),
-                json.int("height"),
-                json.int("width"),
-            )
-        }
+        assertThrows(case.id, PhoneproofError::class.java) { planned(json) }
         return
     }
-    val plan =
-        GeometryPlan.of(readImageInput(json.child("input")), json.int("height"), json.int("width"))
+    val plan = planned(json)
     val expected =
         GeometryPlan(
             original = Size(json.int("height"), json.int("width")),
@@ -282,10 +275,12 @@ private fun yuvPicture(json: JsonObject): YuvPicture {
     )
 }
 
+private fun planned(json: JsonObject): GeometryPlan =
+    GeometryPlan.of(readImageInput(json.child("input")), json.int("height"), json.int("width"))
+
 internal fun inverse(case: VectorCase) {
     val json = case.json
-    val plan =
-        GeometryPlan.of(readImageInput(json.child("input")), json.int("height"), json.int("width"))
+    val plan = planned(json)
     val boxes = boxes(json, "boxes")
     plan.toOriginal(boxes, boxes.size / 4)
     boxes(json, "expected").forEachIndexed { index, expected ->
