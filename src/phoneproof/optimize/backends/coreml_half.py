@@ -11,7 +11,8 @@ from torch import Tensor
 from phoneproof.optimize.islands import Computation
 from phoneproof.runtimes.backends.mil_torch.call import Constant, Input, Named, Place
 from phoneproof.runtimes.backends.mil_torch.float16 import MOVES, rounded
-from phoneproof.runtimes.backends.mil_torch.module import MilModule, Step
+from phoneproof.runtimes.backends.mil_torch.lifetimes import Step
+from phoneproof.runtimes.backends.mil_torch.module import MilModule
 
 
 class HalfProgram:
