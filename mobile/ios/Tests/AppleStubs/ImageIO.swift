@@ -1,3 +1,4 @@
+// swift-format-ignore-file
 // The part of ImageIO that the package uses, for type checking on Linux. Nothing here runs.
 import CoreGraphics
 import Foundation

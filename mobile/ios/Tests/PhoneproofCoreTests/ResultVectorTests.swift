@@ -19,6 +19,7 @@ final class ResultVectorTests: XCTestCase {
     for one in try Vectors.cases("decode") {
       let made = Result { () throws -> Results in
         let contract = try Contract(one.value("contract"))
+        XCTAssertEqual(contract.sha256, try one.part("binding").text("contract"), one.id)
         let plan = try GeometryPlan(
           contract.input, height: one.whole("height"), width: one.whole("width"))
         return try results(one, contract, plan)
