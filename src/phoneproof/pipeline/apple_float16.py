@@ -15,7 +15,7 @@ from phoneproof.core.report import Attempt
 from phoneproof.optimize.float16_scan import Float16Scan
 from phoneproof.pipeline.artifact_steps import MadeArtifact, OptimizeStep, made_artifact
 from phoneproof.pipeline.calibrate_step import ranges_of
-from phoneproof.pipeline.damage_step import DamageStep, damage_of
+from phoneproof.pipeline.damage_step import damage_of, damage_step
 from phoneproof.pipeline.float16_steps import CountStep, ScanStep, counted_of, counted_on, scan_of
 from phoneproof.pipeline.request import ArtifactRequest
 
@@ -208,16 +208,7 @@ def _overflow(chain: ArtifactChain, folder: Path) -> tuple[tuple[Check, ...], tu
 def _damage(
     chain: ArtifactChain, parent: MadeArtifact, candidate: MadeArtifact
 ) -> tuple[LayerDamage, ...]:
-    step = DamageStep(
-        label=candidate.artifact.id,
-        artifact=parent.path,
-        artifact_sha256=parent.artifact.sha256,
-        candidate=candidate.path,
-        candidate_sha256=candidate.artifact.sha256,
-        contract=chain.request.contract,
-        binding=parent.artifact.binding,
-        images=chain.request.images,
-    )
+    step = damage_step(parent, candidate, chain.request.contract, chain.request.images)
     return damage_of(chain.workshop.cache.result(step).folder)
 
 

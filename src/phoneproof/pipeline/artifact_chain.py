@@ -106,7 +106,7 @@ class ArtifactChain:
         from phoneproof.pipeline.ladder.prune import start_pruned
 
         parents = {
-            wanted.format: self.workshop.call(partial(self.convert, wanted))
+            wanted.format: self.workshop.call(partial(self._parent, wanted))
             for wanted in self._float32_requests()
         }
         chained = [wanted for wanted in self.request.artifacts if wanted.route == "classic"]
@@ -125,10 +125,19 @@ class ArtifactChain:
     def _float32_requests(self) -> tuple[ArtifactRequest, ...]:
         """One float32 file a format: requested itself, or the parent of what is."""
         by_format: dict[Format, ArtifactRequest] = {}
-        for wanted in self.request.artifacts:
-            if wanted.route == "direct" and wanted.prune is None:
-                by_format.setdefault(wanted.format, wanted)
+        direct = [one for one in self.request.artifacts if one.route == "direct" and not one.prune]
+        for wanted in sorted(direct, key=lambda one: one.precision != "float32"):
+            by_format.setdefault(wanted.format, wanted)
         return tuple(by_format.values())
+
+    def _parent(self, wanted: ArtifactRequest) -> MadeArtifact:
+        """What the files of a format are made from: its float32 file; of Core AI, whose smaller
+        files are made on the hub, only where that is asked for."""
+        from phoneproof.pipeline.ladder.captured import hub_artifact
+
+        if wanted.format == "coreai" and wanted.precision != "float32":
+            return hub_artifact(self)
+        return self.convert(wanted)
 
     def convert(self, wanted: ArtifactRequest) -> MadeArtifact:
         """The float32 file of a format, straight from the hub."""

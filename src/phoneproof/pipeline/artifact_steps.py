@@ -66,6 +66,8 @@ class ConvertStep:
     tools = (
         "torch",
         "coremltools",
+        "coreai-core",
+        "coreai-torch",
         "onnx",
         "onnxscript",
         "litert-torch",
@@ -249,6 +251,7 @@ class PredictStep:
         "ai-edge-litert",
         "tensorflow-cpu",
         "coremltools",
+        "coreai-core",
     )
 
     @property

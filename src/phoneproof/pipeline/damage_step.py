@@ -12,6 +12,7 @@ from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Progress
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.optimization import LayerDamage
+from phoneproof.pipeline.artifact_steps import MadeArtifact
 from phoneproof.pipeline.capture_steps import PIXEL_TOOLS
 
 DAMAGE: Final = "damage.json"
@@ -71,6 +72,22 @@ class DamageStep:
             progress,
         )
         (output / DAMAGE).write_bytes(pretty_bytes(found))
+
+
+def damage_step(
+    parent: MadeArtifact, candidate: MadeArtifact, contract: Contract, images: ImageSet
+) -> DamageStep:
+    """The step that ranks what became of `parent`'s layers in `candidate`."""
+    return DamageStep(
+        label=candidate.artifact.id,
+        artifact=parent.path,
+        artifact_sha256=parent.artifact.sha256,
+        candidate=candidate.path,
+        candidate_sha256=candidate.artifact.sha256,
+        contract=contract,
+        binding=parent.artifact.binding,
+        images=images,
+    )
 
 
 def damage_of(folder: Path) -> tuple[LayerDamage, ...]:

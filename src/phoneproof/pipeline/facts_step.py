@@ -31,7 +31,7 @@ class FactsStep:
     path: Path
     sha256: str
 
-    tools = ("ai-edge-litert", "onnx", "coremltools", "numpy")
+    tools = ("ai-edge-litert", "onnx", "coremltools", "coreai-core", "numpy")
 
     @property
     def name(self) -> str:

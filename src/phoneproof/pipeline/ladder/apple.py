@@ -22,7 +22,7 @@ from phoneproof.core.recipe import Palette, RangeMethod, Static, WeightOnly
 from phoneproof.pipeline.apple_float16 import core_ai, half_hub, with_islands
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
-from phoneproof.pipeline.damage_step import DamageStep, damage_of
+from phoneproof.pipeline.damage_step import damage_of, damage_step
 from phoneproof.pipeline.hub_damage_step import HubDamageStep
 from phoneproof.pipeline.ladder.captured import CAPTURED, hub_artifact
 from phoneproof.pipeline.ladder.sparse import sparse
@@ -186,15 +186,8 @@ class _Climb:
                 binding=parent.artifact.binding,
                 images=self.bench.splits.selection,
             )
-        return DamageStep(
-            label=candidate.artifact.id,
-            artifact=parent.path,
-            artifact_sha256=parent.artifact.sha256,
-            candidate=candidate.path,
-            candidate_sha256=candidate.artifact.sha256,
-            contract=self.bench.chain.request.contract,
-            binding=parent.artifact.binding,
-            images=self.bench.splits.selection,
+        return damage_step(
+            parent, candidate, self.bench.chain.request.contract, self.bench.splits.selection
         )
 
     def result(self) -> JudgedArtifact:
