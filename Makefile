@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_WORKERS ?= 2
 
-.PHONY: demo test lint types swift unit acceptance benchmarks clean venv
+.PHONY: demo test lint types swift android unit acceptance benchmarks clean venv
 
 venv: $(STAMP)
 
@@ -36,7 +36,12 @@ swift:
 		echo "not root, so no Swift toolchain is made: tests/integration/test_apple_kit.py needs one"; \
 	fi
 
-test: lint types swift
+# Maven and a JDK for the Android library's tests. Without them those are skipped by name, and fail
+# where CI is set.
+android:
+	@scripts/android_toolchain.sh || { echo "no Maven with a JDK 17"; test -z "$$CI"; }
+
+test: lint types swift android
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile
 
 unit: $(STAMP)
