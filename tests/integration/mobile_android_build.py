@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,24 +63,33 @@ class Built:
 
 def build(command: Path, folder: Path, properties: Mapping[str, Path]) -> Built:
     """Compile and test everything under ``mobile/android``; the tree itself is left alone."""
-    source = ROOT / "mobile"
-    ignored = shutil.ignore_patterns("target", ".build")
-    for part in ("android", "vectors"):
-        shutil.copytree(source / part, folder / "mobile" / part, ignore=ignored)
     out = folder / "out"
     out.mkdir()
     given = {**properties, "phoneproof.litert": LITERT, "phoneproof.out": out}
-    done = subprocess.run(
-        [str(command), "-B", "-q", "test", *(f"-D{name}={value}" for name, value in given.items())],
-        cwd=folder / "mobile" / "android",
-        env={**os.environ, "MAVEN_OPTS": "-Xmx1500m"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    done = run_maven(command, folder, *(f"-D{name}={value}" for name, value in given.items()))
     return Built(code=done.returncode, said=done.stdout, out=out, suites=_suites(folder))
+
+
+def run_maven(command: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """``mvn test`` in ``folder/mobile/android``, a copy of the tree's, with the vectors beside it.
+
+    One at a time on this machine: several would spoil the repository that they load into.
+    """
+    ignored = shutil.ignore_patterns("target", ".build")
+    for part in ("android", "vectors"):
+        shutil.copytree(ROOT / "mobile" / part, folder / "mobile" / part, ignore=ignored)
+    with (Path(tempfile.gettempdir()) / "phoneproof-maven.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return subprocess.run(
+            [str(command), "-B", "-q", "test", *words],
+            cwd=folder / "mobile" / "android",
+            env={**os.environ, "MAVEN_OPTS": "-Xmx1500m"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
 
 
 def _suites(folder: Path) -> dict[str, Suite]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +12,7 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from tests.assets import ROOT
-from tests.integration.mobile_android_build import TIMEOUT, maven
+from tests.integration.mobile_android_build import TIMEOUT, maven, run_maven
 from tests.vectors.files import AREAS, FOLDER
 from tests.vectors.random_cases import main as write_random_cases
 
@@ -47,23 +44,7 @@ class _File(msgspec.Struct, frozen=True):
 
 def _built(folder: Path, *properties: str) -> tuple[subprocess.CompletedProcess[str], Path]:
     """``mvn test`` of the module core in a scratch copy; the tree itself is left alone."""
-    command = maven()
-    shutil.copytree(
-        ROOT / "mobile" / "android",
-        folder / "mobile" / "android",
-        ignore=shutil.ignore_patterns("target"),
-    )
-    shutil.copytree(FOLDER, folder / "mobile" / "vectors")
-    done = subprocess.run(
-        [str(command), "-B", "-q", "-pl", "core", *properties, "test"],
-        cwd=folder / "mobile" / "android",
-        env={**os.environ, "MAVEN_OPTS": "-Xmx1500m"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    done = run_maven(maven(), folder, "-pl", "core", *properties)
     return done, folder / "mobile" / "android" / "core" / "target" / "surefire-reports"
 
 
