@@ -116,4 +116,5 @@ def test_a_row_does_not_mind_the_strides_of_an_nhwc_input() -> None:
     with pytest.raises(RuntimeError, match="view"):
         module(strided)
     to_eager_ops(module)
-    assert torch.allclose(module(strided), expected)
+    # Another layout may take another kernel, which adds in another order.
+    torch.testing.assert_close(module(strided), expected)
