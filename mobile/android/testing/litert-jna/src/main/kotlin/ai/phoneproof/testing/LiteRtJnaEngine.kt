@@ -16,12 +16,13 @@ import com.sun.jna.ptr.PointerByReference
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import java.util.concurrent.ConcurrentHashMap
 
 /** Opens TFLite files with the LiteRT C library at [library] (`libLiteRt.so` of the wheel). */
 public class LiteRtJna(
     library: File,
 ) : EngineFactory {
-    private val c = Native.load(library.path, LiteRtC::class.java)
+    private val c = loaded.computeIfAbsent(library.path) { Native.load(it, LiteRtC::class.java) }
 
     override val name: String = "LiteRT"
 
@@ -34,6 +35,14 @@ public class LiteRtJna(
         val file =
             model.file ?: throw EngineError("LiteRT cannot open the model", "it lies in no file")
         return LiteRtJnaEngine(c, file, accelerator)
+    }
+
+    private companion object {
+        /**
+         * For ever: what nothing refers to any more is unloaded, and the process then crashes at
+         * its end, in exit handlers of the library that are no longer there.
+         */
+        val loaded = ConcurrentHashMap<String, LiteRtC>()
     }
 }
 
