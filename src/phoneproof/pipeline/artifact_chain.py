@@ -14,7 +14,7 @@ from phoneproof.core.dataset import ImageItem, ImageSet
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Float16
 from phoneproof.core.report import Attempt, Divergence
-from phoneproof.pipeline.apple_float16 import core_ai, with_islands
+from phoneproof.pipeline.apple_float16 import with_islands
 from phoneproof.pipeline.apple_images import run_on
 from phoneproof.pipeline.artifact_steps import (
     PURE,
@@ -24,6 +24,7 @@ from phoneproof.pipeline.artifact_steps import (
     PredictStep,
     made_artifact,
 )
+from phoneproof.pipeline.core_ai_float16 import core_ai
 from phoneproof.pipeline.gate import Hub, hub_run
 from phoneproof.pipeline.judge_steps import (
     DivergeStep,
@@ -202,7 +203,7 @@ class ArtifactChain:
         if wanted.format == "coreml":
             return with_islands(self, wanted, parent)
         if wanted.format == "coreai":
-            return self.judge(core_ai(self, wanted))
+            return core_ai(self, wanted).judged
         refused: list[JudgedArtifact] = []
         for share in FLOAT32_SHARES:
             judged = self.judge(self._optimize(wanted, parent, share))

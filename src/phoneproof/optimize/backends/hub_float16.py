@@ -22,7 +22,9 @@ from phoneproof.core.recipe import Float16, Recipe
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.optimize.backends.hub_fold import constant, fold_batch_norms
 from phoneproof.optimize.backends.hub_graph import exported, graph_of, output_nodes
+from phoneproof.optimize.backends.hub_half import computations
 from phoneproof.optimize.base import OptimizeRequest
+from phoneproof.optimize.islands import with_readers
 from phoneproof.runtimes.backends.hub import load_hub, save_hub
 
 _CAST: Final = torch.ops.aten._to_copy.default
@@ -49,7 +51,7 @@ class HubFloat16:
             )
         module = graph_of(program)
         fold_batch_norms(module)
-        half = halved(module, _nodes(module, islands))
+        half = halved(module, _wide(module, islands))
         result = exported(half, output_nodes(half), tensors.inputs[0].shape)
         binding = msgspec.structs.replace(request.binding, artifact=None, precision="float16")
         documents = embedding(Embedded(contract=request.contract, binding=binding))
@@ -67,9 +69,10 @@ def _islands(recipe: Recipe) -> tuple[str, ...]:
     return recipe.float_layers
 
 
-def _nodes(module: GraphModule, layers: tuple[str, ...]) -> frozenset[Node]:
+def _wide(module: GraphModule, layers: tuple[str, ...]) -> frozenset[Node]:
+    """The nodes of some layers, and those that would round what these make."""
     known = {node.name: node for node in module.graph.nodes if node.op == "call_function"}
-    found = set()
+    names = []
     for layer in layers:
         name = layer.rpartition("/")[2]
         if name not in known:
@@ -79,8 +82,8 @@ def _nodes(module: GraphModule, layers: tuple[str, ...]) -> frozenset[Node]:
                 found=layer,
                 next_step=f"did you mean {near!r}?" if near else "",
             )
-        found.add(known[name])
-    return frozenset(found)
+        names.append(name)
+    return frozenset(known[name] for name in with_readers(computations(module), names))
 
 
 def halved(module: GraphModule, islands: frozenset[Node]) -> GraphModule:
