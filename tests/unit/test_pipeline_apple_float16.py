@@ -236,3 +236,12 @@ def test_a_format_says_itself_how_many_files_are_tried() -> None:
     found = apple_float16.fewest_islands(cast(ArtifactChain, chain), WANTED, files)
     assert not found.accepted
     assert len(bench.counts) == 2
+
+
+def test_a_noisy_file_that_no_layer_would_help_is_written_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Class numbers: decibels say nothing of them, and they have no gradients."""
+    bench = Bench({0: 60.0}, scan=scanned(24.0, 0))
+    found = search(bench, monkeypatch)
+    assert (found.accepted, bench.counts, found.attempts) == (True, [0], ())

@@ -29,6 +29,7 @@ from phoneproof.optimize.backends.coreml_sensitivity import (
     pixels_of,
 )
 from phoneproof.optimize.backends.output_noise import (
+    LISTS,
     Rounded,
     Tally,
     moved,
@@ -57,9 +58,6 @@ _SEED: Final = 0
 _DAMAGE_IMAGES: Final = 4
 """Layers differ by orders of magnitude: few images tell them apart. Ratios are of all images: those
 of single ones differ by 3 dB."""
-_LISTS: Final = frozenset({"classes", "count"})
-"""Outputs of a file that lists detections by itself: where two of them change places nothing is
-lost, and no ratio of signal to noise tells."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +113,7 @@ class _Looking:
     def __init__(self, request: ScanRequest, progress: Progress) -> None:
         self.module: MilModule = open_module(read_coreml(request.artifact))
         self.values = 0
-        self.lists = any(item.role in _LISTS for item in request.binding.outputs)
+        self.lists = any(item.role in LISTS for item in request.binding.outputs)
         self._half = HalfProgram(self.module)
         self._parts = parts_of(request.binding, [item.name for item in self.module.outputs])
         self._request = request

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import msgspec
+import numpy as np
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
@@ -21,18 +22,20 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.events import Progress, silent
 from phoneproof.core.optimization import LayerDamage
+from phoneproof.decode.heads import canonical_roles
+from phoneproof.decode.results import Float
 from phoneproof.optimize.backends.hub_fold import constant, fold_batch_norms
 from phoneproof.optimize.backends.hub_graph import graph_of, output_nodes
 from phoneproof.optimize.backends.hub_half import HalfHub, called, computations, half, narrow
 from phoneproof.optimize.backends.hub_sensitivity import macs_of, pixels_of
 from phoneproof.optimize.backends.hub_weights import weighted
 from phoneproof.optimize.backends.output_noise import (
+    LISTS,
     Rounded,
     Tally,
     moved,
     parts_of,
     passes_of,
-    powers,
     ranked,
     ratio_db,
 )
@@ -78,13 +81,16 @@ def scan(request: HubScanRequest, progress: Progress = silent) -> Float16Scan:
     lost = tuple((name, largest[name]) for name in sorted(unheld(largest)))
     found = Float16Scan(images=len(request.images), unheld=lost, must=looking.must(largest))
     finite = all(map(math.isfinite, largest.values()))
-    if request.snr_db is None or not finite:
+    if request.snr_db is None or not finite or looking.lists:
         return found
     return looking.judged(found, request.snr_db)
 
 
 class _Looking:
-    """The program with its batch norms folded, the images, and what it makes of them."""
+    """The program with its batch norms folded, the images, and what it makes of them.
+
+    lists: whether it lists detections by itself (see `output_noise.LISTS`).
+    """
 
     def __init__(self, request: HubScanRequest, progress: Progress) -> None:
         program, tensors = load_hub(request.artifact)
@@ -97,7 +103,8 @@ class _Looking:
         self._request = request
         self._progress = progress
         self._fed = [pixels_of(path, request.contract, request.binding) for path in request.images]
-        self._wanted: list[dict[str, Tensor]] = []
+        self._wanted: list[dict[str, Float]] = []
+        self.lists = any(item.role in LISTS for item in request.binding.outputs)
 
     def largest(self) -> dict[str, float]:
         """The largest magnitude of every value on all images; keeps the outputs."""
@@ -108,7 +115,7 @@ class _Looking:
                 found[name] = max(found.get(name, 0.0), float(value.abs().max()))
 
         for turn, pixels in enumerate(self._fed):
-            self._wanted.append(self._named(self._half.outputs(pixels, None, watch)))
+            self._wanted.append(self._canonical(self._half.outputs(pixels, None, watch)))
             self._progress(turn + 1, len(self._fed))
         return found
 
@@ -142,16 +149,16 @@ class _Looking:
     def _worst(self, layers: Collection[str]) -> tuple[str, float]:
         """The output that is worst off, and its signal-to-noise ratio over all images, dB."""
         kept = with_readers(self._computations, layers)
-        sums = {part: [0.0, 0.0] for part in self._parts}
+        sums: dict[str, list[float]] = {}
         for pixels, wanted in zip(self._fed, self._wanted, strict=True):
-            made = self._named(self._half.outputs(pixels, kept))
-            for part in self._parts:
-                signal, noise = powers(part, wanted, made)
-                sums[part][0] += signal
-                sums[part][1] += noise
-        ratios = {part: ratio_db(signal, noise) for part, (signal, noise) in sums.items()}
-        worst = min(ratios, key=lambda part: ratios[part])
-        return worst.name if worst.item.role == "raw" else worst.item.role, ratios[worst]
+            made = self._canonical(self._half.outputs(pixels, kept))
+            for role, want in wanted.items():
+                powers = sums.setdefault(role, [0.0, 0.0])
+                powers[0] += float(np.square(want, dtype=np.float64).sum())
+                powers[1] += float(np.square(made[role] - want, dtype=np.float64).sum())
+        ratios = {role: ratio_db(signal, noise) for role, (signal, noise) in sums.items()}
+        worst = min(ratios, key=lambda role: ratios[role])
+        return worst, ratios[worst]
 
     def _damage(self, must: Collection[str]) -> tuple[LayerDamage, ...]:
         """Of the layers that round anything, but for those that stay float32 anyway."""
@@ -173,6 +180,11 @@ class _Looking:
             for tally in passes.of(turn, tallies):
                 tally.look(outputs, network.values, network.errors, passes.vectors, signs)
         return ranked(layers.values(), tallies, total)
+
+    def _canonical(self, outputs: tuple[Tensor, ...]) -> dict[str, Float]:
+        """What the checks compare: behind the sigmoid, scores times objectness."""
+        arrays = {name: value.numpy() for name, value in self._named(outputs).items()}
+        return canonical_roles(arrays, self._request.contract, self._request.binding)
 
     def _named(self, outputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
         return dict(zip(self._names, outputs, strict=True))

@@ -28,6 +28,9 @@ _MOST_VECTORS: Final = 4
 """For one output of one image: the layers that matter differ by more than the estimate's spread."""
 _NO_NOISE_DB: Final = 300.0
 """As the checks have it: JSON knows no infinity."""
+LISTS: Final = frozenset({"classes", "count"})
+"""Outputs of a file that lists detections by itself: where two of them change places nothing is
+lost, and no ratio of signal to noise tells."""
 _SLICED: Final = ("coord", "class", "channel")
 """The axis of which an output may take a part."""
 
