@@ -129,7 +129,7 @@ def canonical_roles(
         return heads_as_roles(canonical_heads(outputs, contract, binding, index=index))
     if contract.task == "classify":
         return {"probabilities": canonical_probabilities(outputs, contract, binding, index=index)}
-    return {_raw_name(o): role_array(outputs, o, index) for o in binding.outputs}
+    return {raw_name(o): role_array(outputs, o, index) for o in binding.outputs}
 
 
 def heads_as_roles(heads: Heads) -> dict[str, Float]:
@@ -155,7 +155,23 @@ def input_size(binding: Binding) -> Size:
     return shape[1], shape[2]
 
 
-def _raw_name(output: OutputBinding) -> str:
+def class_maps(contract: Contract, binding: Binding) -> frozenset[str]:
+    """The canonical outputs that are whole numbers, as an argmax makes them: class numbers.
+
+    Of task raw alone: elsewhere roles say what outputs mean. An integer tensor that is quantised
+    stands for real numbers.
+    """
+    if contract.task != "raw":
+        return frozenset()
+    return frozenset(
+        raw_name(one)
+        for one in binding.outputs
+        if one.dtype in ("int32", "int64") and one.quant is None
+    )
+
+
+def raw_name(output: OutputBinding) -> str:
+    """How an output of task raw is called among the canonical ones."""
     if output.slice is None:
         return output.tensor
     return f"{output.tensor}[{output.slice[0]}:{output.slice[1]}]"

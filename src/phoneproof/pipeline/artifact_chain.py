@@ -14,6 +14,7 @@ from phoneproof.core.dataset import ImageItem, ImageSet
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Float16
 from phoneproof.core.report import Attempt, Divergence
+from phoneproof.decode.heads import class_maps
 from phoneproof.pipeline.apple_float16 import with_islands
 from phoneproof.pipeline.apple_images import run_on
 from phoneproof.pipeline.artifact_steps import (
@@ -267,6 +268,7 @@ class ArtifactChain:
                 baseline_bytes=self.request.inspection.bytes,
                 candidate_bytes=artifact.bytes,
                 shown_at=artifact.binding.own_confidence,
+                class_maps=class_maps(self.request.contract, self.hub.binding),
             )
         )
         found = measured(result.folder)
