@@ -10,10 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from phoneproof.core.json_format import parse
+from phoneproof.core.recipe import Float16
 from phoneproof.optimize.backends.hub_fold import fold_batch_norms
 from phoneproof.optimize.backends.hub_graph import graph_of
 from phoneproof.optimize.backends.hub_half import HalfHub, computations
 from phoneproof.optimize.backends.hub_scan import HubScanRequest, scan
+from phoneproof.optimize.base import OPTIMIZERS, OptimizeRequest
 from phoneproof.optimize.float16_scan import Float16Scan
 from phoneproof.optimize.islands import with_readers
 from phoneproof.pixels.image import read_image
@@ -105,3 +108,25 @@ def test_layers_that_overflow_are_named_whatever_is_asked(photo: Path, tmp_path:
         given = core_ai(tmp_path / f"{asked}.aimodel", image)
         assert snr_db(given, hub.run(image)) > 45
     assert scanned(small(Hot(1.0), tmp_path / "cold.pt2"), photo, None).must == ()
+
+
+def test_who_reads_a_float32_layer_stays_float32_and_is_listed(
+    mobile: Small, tmp_path: Path
+) -> None:
+    written = OPTIMIZERS.load("hub-float16").propose(
+        OptimizeRequest(
+            artifact=mobile.hub,
+            contract=CONTRACT,
+            binding=mobile.binding,
+            recipe=Float16(float32_share=0.0, float_layers=("relu6",)),
+            output=tmp_path / "half.pt2",
+        )
+    )
+    listed = parse(
+        dict(written.options)["float32_layers"].encode(), tuple[str, ...], what="options"
+    )
+    module = graph_of(load_hub(mobile.hub)[0])
+    fold_batch_norms(module)
+    (relu,) = (node for node in module.graph.nodes if node.name == "relu6")
+    assert listed[0] == "relu6"
+    assert {*listed[1:]} == {reader.name for reader in relu.users}

@@ -37,6 +37,8 @@ class HubFloat16:
     def propose(self, request: OptimizeRequest) -> WrittenModel:
         """Write the hub. Layers are nodes, as ``trace`` names them (``path/node`` or ``node``).
 
+        The option ``float32_layers`` lists those of the recipe and those that read them.
+
         Raises:
             InvalidInput: not a hub program of float32.
             OptimizationFailed: a weight that float16 has no number for, or a layer that is not
@@ -51,14 +53,16 @@ class HubFloat16:
             )
         module = graph_of(program)
         fold_batch_norms(module)
-        half = halved(module, _wide(module, islands))
+        wide = _wide(module, islands)
+        names = tuple(node.name for node in module.graph.nodes if node in wide)
+        half = halved(module, wide)
         result = exported(half, output_nodes(half), tensors.inputs[0].shape)
         binding = msgspec.structs.replace(request.binding, artifact=None, precision="float16")
         documents = embedding(Embedded(contract=request.contract, binding=binding))
         save_hub(result, request.output, tensors.inputs, tensors.outputs, documents)
         return WrittenModel(
             binding=binding,
-            options=(("float32_layers", canonical_bytes(islands).decode()),),
+            options=(("float32_layers", canonical_bytes(names).decode()),),
             tools=(("torch", str(torch.__version__)),),
         )
 
