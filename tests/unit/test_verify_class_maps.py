@@ -12,6 +12,7 @@ import pytest
 from phoneproof.core.binding import Binding, DType, InputBinding, OutputBinding, Precision, Quant
 from phoneproof.core.check import Check
 from phoneproof.core.contract import Contract
+from phoneproof.core.tensors import TensorSpec
 from phoneproof.decode.heads import class_maps
 from phoneproof.decode.results import RawOutputs
 from phoneproof.runtimes.predict import Prediction
@@ -88,6 +89,8 @@ def checks_of(
         device="cpu",
         class_maps=maps,
     ).checks
+    for one in found:
+        assert msgspec.json.decode(msgspec.json.encode(one), type=Check) == one
     return {one.name: one for one in found}
 
 
@@ -178,3 +181,12 @@ def test_whole_numbers_of_a_raw_model_are_class_numbers(
     binding = Binding(contract="c", format="hub", inputs=(image,), outputs=(output,))
     assert class_maps(RAW, binding) == (frozenset({NAME}) if is_map else frozenset())
     assert class_maps(contract("detect"), binding) == frozenset()
+
+
+@pytest.mark.parametrize(("dtype", "is_map"), [("int64", True), ("float32", False)])
+def test_a_hubs_outputs_are_what_its_source_says_they_are(dtype: DType, is_map: bool) -> None:
+    output = OutputBinding(tensor=NAME, role="raw", shape=(1, 9, 9))
+    image = InputBinding(tensor="image", shape=(1, 9, 9, 3), layout="NHWC")
+    binding = Binding(contract="c", format="hub", inputs=(image,), outputs=(output,))
+    source = (TensorSpec(name=NAME, shape=(1, 9, 9), dtype=dtype),)
+    assert class_maps(RAW, binding, source) == (frozenset({NAME}) if is_map else frozenset())

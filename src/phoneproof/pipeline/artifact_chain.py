@@ -268,7 +268,9 @@ class ArtifactChain:
                 baseline_bytes=self.request.inspection.bytes,
                 candidate_bytes=artifact.bytes,
                 shown_at=artifact.binding.own_confidence,
-                class_maps=class_maps(self.request.contract, self.hub.binding),
+                class_maps=class_maps(
+                    self.request.contract, self.hub.binding, self.request.inspection.outputs
+                ),
             )
         )
         found = measured(result.folder)

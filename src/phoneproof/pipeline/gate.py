@@ -199,7 +199,7 @@ def _judge(
         precision="static_wi8_ai8" if quantised else "float32",
         limits=limits,
         is_hub=not quantised,
-        class_maps=class_maps(request.contract, hub.binding),
+        class_maps=class_maps(request.contract, hub.binding, request.inspection.outputs),
     )
     checks = measured(workshop.cache.result(compared).folder).checks
     if quantised:

@@ -112,7 +112,7 @@ def _role_row(
         peak=peak,
         signal=float(np.square(b[np.isfinite(b)]).sum()),
         noise=float(np.square(difference).sum()),
-        equal=1.0 - np.count_nonzero(difference) / max(1, difference.size),
+        equal=1.0 - int(np.count_nonzero(difference)) / max(1, difference.size),
     )
 
 
