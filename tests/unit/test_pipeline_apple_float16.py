@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import msgspec
 import pytest
 
 from phoneproof.core.artifact import Artifact, Lineage
@@ -211,3 +212,36 @@ def test_overflow_that_no_island_ends_refuses_the_file(monkeypatch: pytest.Monke
     bench = Bench({0: 60.0}, loud=lambda _: ("layer_9",))
     found = search(bench, monkeypatch)
     assert not found.accepted
+
+
+@pytest.mark.parametrize(("snr_db", "count"), [(54.5, 1), (48.0, 18)])
+def test_layers_that_a_scan_of_the_hub_names_are_in_every_file(
+    monkeypatch: pytest.MonkeyPatch, snr_db: float, count: int
+) -> None:
+    scan = msgspec.structs.replace(scanned(snr_db, 17), must=("layer_19",))
+    bench = Bench({0: 60.0}, scan=scan)
+    assert search(bench, monkeypatch).accepted
+    assert bench.counts == [count]
+
+
+def test_a_format_says_itself_how_many_files_are_tried() -> None:
+    bench = Bench(None, flat=50.0)
+    files = apple_float16.Islands(
+        scan=UNKNOWN,
+        judged=lambda layers: (bench.judge(made(layers)), ()),
+        damage=lambda _: DAMAGE,
+        tries=1,
+    )
+    chain = SimpleNamespace(request=SimpleNamespace(limits_for=limits_for))
+    found = apple_float16.fewest_islands(cast(ArtifactChain, chain), WANTED, files)
+    assert not found.accepted
+    assert len(bench.counts) == 2
+
+
+def test_a_noisy_file_that_no_layer_would_help_is_written_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Class numbers: decibels say nothing of them, and they have no gradients."""
+    bench = Bench({0: 60.0}, scan=scanned(24.0, 0))
+    found = search(bench, monkeypatch)
+    assert (found.accepted, bench.counts, found.attempts) == (True, [0], ())

@@ -19,6 +19,7 @@ from phoneproof.core.recipe import Palette, Recipe, Static, WeightOnly
 from phoneproof.data.split import Splits
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
+from phoneproof.pipeline.core_ai_float16 import CoreAiFloat16
 from phoneproof.pipeline.damage_step import DamageStep
 from phoneproof.pipeline.hub_damage_step import HubDamageStep
 from phoneproof.pipeline.ladder import apple as ladder
@@ -111,9 +112,8 @@ def run(
     monkeypatch.setattr(ladder, "damage_of", lambda _: DAMAGE)
     parent = judged(0.0, file=file).made
     if format_ == "coreai":
-        chain.judge = lambda _: half
-        monkeypatch.setattr(ladder, "core_ai", lambda *_: half.made)
-        monkeypatch.setattr(ladder, "half_hub", lambda _: hub(half.made, "hub-float16"))
+        pair = CoreAiFloat16(judged=half, hub=hub(half.made, "hub-float16"))
+        monkeypatch.setattr(ladder, "core_ai", lambda *_: pair)
         monkeypatch.setattr(ladder, "hub_artifact", lambda _: hub(parent, "hub-float32"))
     found = ladder.compressed(cast(ArtifactChain, cast(Any, chain)), wanted, parent)
     return found, bench

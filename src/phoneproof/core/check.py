@@ -16,6 +16,7 @@ CheckName = Literal[
     "top5",
     "top1_drop",
     "top1_agreement",
+    "class_map_agreement",
     "map50",
     "map50_95",
     "map50_95_drop",

@@ -24,6 +24,13 @@ APPLE_FLOAT16_SNR_DB: Final = 55.0
 the neural engine's accumulators may be narrower than that: the file gets what is left to 45 dB as
 its margin, and operators that cost more than it stay float32."""
 
+FLOAT32_CLASS_MAP: Final = 0.9999
+FLOAT16_CLASS_MAP: Final = 0.99
+"""Least share of positions with the same class in a map of class numbers. Where two classes are
+equally likely (along every border) rounding decides between them: in float32 one position in a
+million is such a tie, in float16, which moves a logit by up to one part in a thousand, some in a
+thousand. A number cannot say how near it was, so ties are not told from faults."""
+
 FLOAT32_RAW_RELATIVE: Final = 1e-3
 """max_abs of an output, relative to the largest magnitude of the baseline's."""
 
@@ -39,6 +46,9 @@ DEQUANTISED_LOST: Final = 0.2
 rounding stays below half of the signal, four of five images keep their class, and four of five
 clear detections stay. Boxes beside the threshold flicker by the dozen in 8 bits (a quarter of all
 that yolov8n shows), so only half of all boxes must agree. A wrong layer leaves none of this."""
+
+DEQUANTISED_CLASS_MAP: Final = 0.8
+"""As `DEQUANTISED_TOP1`, for the positions of a class map."""
 
 DEQUANTISED_FAINT: Final = 4 / 256
 """Probabilities that differ by less than four steps of 8 bits are all rounding: where no image
@@ -83,6 +93,10 @@ RAW_SNR_DB: Final = 20.0
 the signal's power, a tenth of its amplitude. Rounding an output alone to 8 bits leaves 48 dB (6.02
 a bit, of a uniform signal over the whole range); values that have nothing to do with the signal
 leave 0 dB or less."""
+
+INTEGER_CLASS_MAP: Final = 0.95
+"""Without labels a class map of integers keeps 95 of 100 positions: 8 bits move its borders by a
+pixel or two, while a class that is lost or exchanged takes whole regions."""
 
 CONTRACT_GAIN: Final = 0.02
 """Top-1 or mAP50 that another contract must surely win before a build refuses the one it was

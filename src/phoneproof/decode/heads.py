@@ -6,13 +6,15 @@ what leaves here no longer depends on that, so artifacts can be compared and dec
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from phoneproof.core.binding import Binding, Box, GridAnchors, OutputBinding, Role
+from phoneproof.core.binding import Binding, Box, DType, GridAnchors, OutputBinding, Quant, Role
 from phoneproof.core.contract import Contract, Size
 from phoneproof.core.errors import InvalidInput, Unsupported
+from phoneproof.core.tensors import TensorSpec
 from phoneproof.decode.anchors import to_xyxy
 from phoneproof.decode.distances import expected_distances
 from phoneproof.decode.final import counted, one_hot
@@ -129,7 +131,7 @@ def canonical_roles(
         return heads_as_roles(canonical_heads(outputs, contract, binding, index=index))
     if contract.task == "classify":
         return {"probabilities": canonical_probabilities(outputs, contract, binding, index=index)}
-    return {_raw_name(o): role_array(outputs, o, index) for o in binding.outputs}
+    return {raw_name(o): role_array(outputs, o, index) for o in binding.outputs}
 
 
 def heads_as_roles(heads: Heads) -> dict[str, Float]:
@@ -155,7 +157,33 @@ def input_size(binding: Binding) -> Size:
     return shape[1], shape[2]
 
 
-def _raw_name(output: OutputBinding) -> str:
+def class_maps(
+    contract: Contract, binding: Binding, source: Iterable[TensorSpec] = ()
+) -> frozenset[str]:
+    """The canonical outputs that are whole numbers, as an argmax makes them: class numbers.
+
+    Of task raw alone: elsewhere roles say what outputs mean. An integer tensor that is quantised
+    stands for real numbers.
+
+    Args:
+        source: the outputs of the model that a hub was captured from: a hub's are all float32.
+    """
+    if contract.task != "raw":
+        return frozenset()
+    whole = {one.name for one in source if _is_whole(one.dtype, one.quant)}
+    return frozenset(
+        raw_name(one)
+        for one in binding.outputs
+        if one.tensor in whole or _is_whole(one.dtype, one.quant)
+    )
+
+
+def _is_whole(dtype: DType, quant: Quant | None) -> bool:
+    return dtype in ("int32", "int64") and quant is None
+
+
+def raw_name(output: OutputBinding) -> str:
+    """How an output of task raw is called among the canonical ones."""
     if output.slice is None:
         return output.tensor
     return f"{output.tensor}[{output.slice[0]}:{output.slice[1]}]"

@@ -38,7 +38,7 @@ _MANY_ZEROS: Final = 0.05
 """Fewer are those that any training leaves, and nobody's intention."""
 _UNMEASURED: Final = ("not tried", "not written")
 """How the reasons of attempts begin that no file was measured of."""
-_AT_LEAST: Final = ("top1_agreement", "box_agreement", "snr_db")
+_AT_LEAST: Final = ("top1_agreement", "class_map_agreement", "box_agreement", "snr_db")
 """Checks whose value must reach the limit; every other one's must not exceed it."""
 
 

@@ -15,6 +15,7 @@ CHECK_MEANING: dict[CheckName, str] = {
     "top5": "Share of images whose label is among the five most probable classes",
     "top1_drop": "Loss of top-1 accuracy",
     "top1_agreement": "Share of images with the same most probable class",
+    "class_map_agreement": "Share of positions with the same class, on the worst image",
     "map50": "Mean average precision at IoU 0.50",
     "map50_95": "Mean average precision over IoU 0.50 to 0.95",
     "map50_95_drop": "Loss of mean average precision (IoU 0.50 to 0.95)",

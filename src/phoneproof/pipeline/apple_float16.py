@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -51,24 +52,52 @@ def with_islands(
     noise of the others is expected to be below the limit. What ships is measured on all images.
     Where none is accepted: the first, refused.
     """
+    scanned = _scanned(chain, wanted, parent)
+    return fewest_islands(
+        chain,
+        wanted,
+        Islands(
+            scan=scanned.found,
+            judged=lambda layers: _judged(chain, wanted, parent, scanned, layers),
+            damage=lambda first: _damage(chain, parent, first),
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Islands:
+    """How the files of one format come about.
+
+    scan: of the float32 program. judged: a file by its float32 layers, measured on all images, and
+    the operations of it that overflow. damage: of all layers, where the scan has none; it is given
+    the first file. tries: with more islands, after the first file.
+    """
+
+    scan: Float16Scan
+    judged: Callable[[tuple[str, ...]], tuple[JudgedArtifact, tuple[str, ...]]]
+    damage: Callable[[MadeArtifact], tuple[LayerDamage, ...]]
+    tries: int = TRIES
+
+
+def fewest_islands(chain: ArtifactChain, wanted: ArtifactRequest, files: Islands) -> JudgedArtifact:
+    """The float16 file with the fewest float32 layers that is accepted; else the first, refused."""
     from phoneproof.optimize.islands import expected_db, fewest
     from phoneproof.pipeline.artifact_chain import attempt
 
-    scanned = _scanned(chain, wanted, parent)
-    unwritten = _unwritten(chain, wanted, scanned.found)
-    layers = scanned.found.layers if unwritten else ()
-    first, lost = _judged(chain, wanted, parent, scanned, layers)
+    unwritten = _unwritten(chain, wanted, files.scan)
+    layers = (*files.scan.must, *(files.scan.layers if unwritten else ()))
+    first, lost = files.judged(layers)
     if first.accepted:
         return replace(first, attempts=unwritten)
-    damage = scanned.found.damage or _damage(chain, parent, first.made)
+    damage = files.scan.damage or files.damage(first.made)
     refused = [first]
-    for _ in range(TRIES):
+    for _ in range(files.tries):
         aim = _aim(chain, wanted, refused[-1], expected_db(damage, layers))
         more = tuple(dict.fromkeys((*layers, *(lost or fewest(damage, aim)))))
         if len(more) <= len(layers):
             break
         layers = more
-        judged, lost = _judged(chain, wanted, parent, scanned, layers)
+        judged, lost = files.judged(layers)
         if judged.accepted:
             return replace(judged, attempts=(*unwritten, *map(attempt, refused)))
         refused.append(judged)
@@ -81,6 +110,8 @@ def _unwritten(
     """The file without islands against noise, where a few images are enough to refuse it."""
     limit = chain.request.limits_for(wanted.precision, wanted.format).snr_db
     if limit is None or scan.snr_db is None or scan.snr_db >= limit - DOUBT_DB:
+        return ()
+    if not scan.layers:  # class numbers: no gradient tells whose rounding moved them
         return ()
     why = (
         f"not written: computed layer by layer on {scan.images} images it leaves {scan.output} "
@@ -103,44 +134,6 @@ def _aim(
     if limit is None or not known or min(known) >= limit:
         return expected + STEP_DB
     return expected + (limit - min(known)) + SPARE_DB
-
-
-def core_ai(chain: ArtifactChain, wanted: ArtifactRequest) -> MadeArtifact:
-    """The Core AI float16 file: its converter takes the arithmetic of the hub as it stands."""
-    return converted(chain, wanted, half_hub(chain), wanted.id)
-
-
-def half_hub(chain: ArtifactChain) -> MadeArtifact:
-    """The hub program of float16 arithmetic."""
-    hub = chain.hub
-    step = OptimizeStep(
-        label="float16",
-        format="hub",
-        recipe=Float16(float32_share=0.0),
-        artifact=hub.path,
-        artifact_sha256=hub.info.sha256,
-        contract=chain.request.contract,
-        binding=hub.binding,
-    )
-    return chain.from_hub(step)
-
-
-def converted(
-    chain: ArtifactChain, wanted: ArtifactRequest, hub: MadeArtifact, label: str
-) -> MadeArtifact:
-    """What `wanted` is of a changed hub program: its numbers, in the file of its format."""
-    converting = chain.conversion(wanted, label, hub)
-    made = made_artifact(
-        chain.workshop.cache.result(converting),
-        requested=wanted.precision,
-        parent=hub.artifact.sha256,
-        step=f"{hub.artifact.lineage.step}, {converting.name}",
-        suffix=wanted.suffix,
-    )
-    lineage = made.artifact.lineage
-    options = tuple(sorted({*lineage.options, *hub.artifact.lineage.options}))
-    told = msgspec.structs.replace(lineage, options=options)
-    return replace(made, artifact=msgspec.structs.replace(made.artifact, lineage=told))
 
 
 def _scanned(chain: ArtifactChain, wanted: ArtifactRequest, parent: MadeArtifact) -> _Scanned:
@@ -237,10 +230,10 @@ def _candidate(
         step=step.name,
         suffix=wanted.suffix,
     )
-    return _named_apart(made) if made.artifact.precision == "float32" else made
+    return named_apart(made) if made.artifact.precision == "float32" else made
 
 
-def _named_apart(made: MadeArtifact) -> MadeArtifact:
+def named_apart(made: MadeArtifact) -> MadeArtifact:
     """A float16 file in which nothing became float16 is not the float32 file that may ship too."""
     artifact = made.artifact
     path = PurePosixPath(artifact.path)

@@ -14,7 +14,8 @@ from phoneproof.core.dataset import ImageItem, ImageSet
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Float16
 from phoneproof.core.report import Attempt, Divergence
-from phoneproof.pipeline.apple_float16 import core_ai, with_islands
+from phoneproof.decode.heads import class_maps
+from phoneproof.pipeline.apple_float16 import with_islands
 from phoneproof.pipeline.apple_images import run_on
 from phoneproof.pipeline.artifact_steps import (
     PURE,
@@ -24,6 +25,7 @@ from phoneproof.pipeline.artifact_steps import (
     PredictStep,
     made_artifact,
 )
+from phoneproof.pipeline.core_ai_float16 import core_ai
 from phoneproof.pipeline.gate import Hub, hub_run
 from phoneproof.pipeline.judge_steps import (
     DivergeStep,
@@ -202,7 +204,7 @@ class ArtifactChain:
         if wanted.format == "coreml":
             return with_islands(self, wanted, parent)
         if wanted.format == "coreai":
-            return self.judge(core_ai(self, wanted))
+            return core_ai(self, wanted).judged
         refused: list[JudgedArtifact] = []
         for share in FLOAT32_SHARES:
             judged = self.judge(self._optimize(wanted, parent, share))
@@ -266,6 +268,9 @@ class ArtifactChain:
                 baseline_bytes=self.request.inspection.bytes,
                 candidate_bytes=artifact.bytes,
                 shown_at=artifact.binding.own_confidence,
+                class_maps=class_maps(
+                    self.request.contract, self.hub.binding, self.request.inspection.outputs
+                ),
             )
         )
         found = measured(result.folder)

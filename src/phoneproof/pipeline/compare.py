@@ -11,6 +11,7 @@ from phoneproof.core.check import Check
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
 from phoneproof.core.events import Event, Listener
+from phoneproof.decode.heads import class_maps
 from phoneproof.pipeline.loaded import LoadedArtifact
 from phoneproof.pipeline.prediction import PREDICTIONS, raw_image_count, write_run
 from phoneproof.runtimes.prediction_store import read_predictions
@@ -66,6 +67,7 @@ def compare(
             device=runtime.device,
             baseline_bytes=tree_bytes(baseline.path),
             candidate_bytes=tree_bytes(candidate.path),
+            class_maps=class_maps(contract, baseline.binding),
         ).checks
     return Compared(checks=checks, limits=limits, images=found)
 

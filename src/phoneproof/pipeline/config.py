@@ -70,6 +70,7 @@ OPSETS: Final = range(7, 24)
 _SHARES: Final = (
     "top1_drop",
     "top1_agreement",
+    "class_map_agreement",
     "map50_95_drop",
     "box_agreement",
     "score_shift",

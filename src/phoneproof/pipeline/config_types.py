@@ -153,6 +153,7 @@ class ChecksConfig(SchemaType, frozen=True, kw_only=True):
     max_abs_relative: float | None = None
     snr_db: float | None = None
     top1_drop: float | None = None
+    class_map_agreement: float | None = None
     top1_agreement: float | None = None
     map50_95_drop: float | None = None
     box_agreement: float | None = None

@@ -1,4 +1,4 @@
-"""Steps that look inside Core ML's float16: before the file is written, and at what was written."""
+"""Steps that look inside Apple's float16: before a file is written, and at what was written."""
 
 from __future__ import annotations
 
@@ -74,6 +74,27 @@ class ScanStep:
             progress,
         )
         (output / RANGES).write_bytes(pretty_bytes(ranges))
+        (output / SCAN).write_bytes(pretty_bytes(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubScanStep(ScanStep):
+    """A float32 hub program -> ``float16_scan.json``, of the Core AI file that it becomes."""
+
+    def run(self, output: Path, progress: Progress) -> None:
+        """Write the file."""
+        from phoneproof.optimize.backends.hub_scan import HubScanRequest, scan
+
+        found = scan(
+            HubScanRequest(
+                artifact=self.artifact,
+                contract=self.contract,
+                binding=self.binding,
+                images=tuple(item.path for item in self.images.items[:IMAGES]),
+                snr_db=self.snr_db,
+            ),
+            progress,
+        )
         (output / SCAN).write_bytes(pretty_bytes(found))
 
 

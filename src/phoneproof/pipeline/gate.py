@@ -20,6 +20,7 @@ from phoneproof.core.check import Check
 from phoneproof.core.errors import ConversionFailed, PhoneproofError
 from phoneproof.core.json_format import parse
 from phoneproof.core.report import RefusedImporter
+from phoneproof.decode.heads import class_maps
 from phoneproof.pipeline.artifact_steps import PredictStep
 from phoneproof.pipeline.capture_steps import HUB_FILE, HUB_INFO, HubInfo
 from phoneproof.pipeline.judge_steps import MeasureStep, OnLabelsStep, measured
@@ -198,6 +199,7 @@ def _judge(
         precision="static_wi8_ai8" if quantised else "float32",
         limits=limits,
         is_hub=not quantised,
+        class_maps=class_maps(request.contract, hub.binding, request.inspection.outputs),
     )
     checks = measured(workshop.cache.result(compared).folder).checks
     if quantised:

@@ -60,6 +60,7 @@ class MeasureStep:
 
     images: those that count; the runs may hold others too. parent: the run of the file the
     candidate was made from, compared beside the baseline. shown_at: the candidate's own threshold.
+    class_maps: outputs of class numbers.
     """
 
     label: str
@@ -74,6 +75,7 @@ class MeasureStep:
     baseline_bytes: int | None = None
     candidate_bytes: int | None = None
     shown_at: float | None = None
+    class_maps: frozenset[str] = frozenset()
 
     tools = _STATISTICS_TOOLS
 
@@ -96,6 +98,7 @@ class MeasureStep:
             self.baseline_bytes,
             self.candidate_bytes,
             self.shown_at,
+            sorted(self.class_maps),
         )
 
     def run(self, output: Path, progress: Progress) -> None:
@@ -116,6 +119,7 @@ class MeasureStep:
                 limits=self.limits,
                 runtime=shown,
                 device=runtime.device,
+                class_maps=self.class_maps,
             )
             result = Measured(checks=checks, scores=())
         else:
@@ -131,6 +135,7 @@ class MeasureStep:
                 baseline_bytes=self.baseline_bytes,
                 candidate_bytes=self.candidate_bytes,
                 shown_at=self.shown_at,
+                class_maps=self.class_maps,
             )
             result = Measured(
                 checks=found.checks,
@@ -152,6 +157,7 @@ class MeasureStep:
             limits=self.limits,
             runtime=runtime,
             device=device,
+            class_maps=self.class_maps,
         )
 
 

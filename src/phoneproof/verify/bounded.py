@@ -30,7 +30,8 @@ PROBABILITY_ROLES: Final = frozenset({"probabilities", "scores", "objectness"})
 class RoleRow:
     """One output of one image. peak: the baseline's largest magnitude.
 
-    signal, noise: sums of squares of the baseline and of the difference.
+    signal, noise: sums of squares of the baseline and of the difference. equal: share of values
+    that are the same (1 of none).
     """
 
     name: str
@@ -40,6 +41,7 @@ class RoleRow:
     peak: float
     signal: float
     noise: float
+    equal: float = 1.0
 
 
 def compare_roles(
@@ -110,6 +112,7 @@ def _role_row(
         peak=peak,
         signal=float(np.square(b[np.isfinite(b)]).sum()),
         noise=float(np.square(difference).sum()),
+        equal=1.0 - int(np.count_nonzero(difference)) / max(1, difference.size),
     )
 
 
@@ -123,11 +126,23 @@ def _snr_db(signal: float, noise: float) -> float:
     return max(-IDENTICAL_SNR_DB, min(IDENTICAL_SNR_DB, decibels))
 
 
-def role_checks(setting: Setting, rows: Sequence[RoleRow], limits: Limits) -> list[Check]:
-    """max_abs and snr_db of every output; none where outputs were not kept."""
+def role_checks(
+    setting: Setting,
+    rows: Sequence[RoleRow],
+    limits: Limits,
+    class_maps: frozenset[str] = frozenset(),
+) -> list[Check]:
+    """max_abs and snr_db of every output; none where outputs were not kept.
+
+    class_maps: outputs of class numbers, of which the share of equal ones is told: class 15 in
+    place of class 3 is no larger fault than class 4.
+    """
     checks: list[Check] = []
     for role in dict.fromkeys(row.role for row in rows):
         of_role = [row for row in rows if row.role == role]
+        if role in class_maps:
+            checks.append(_class_map_check(setting, role, of_role, limits))
+            continue
         checks.append(_max_abs_check(setting, role, of_role, limits))
         checks.append(_snr_check(setting, role, of_role, limits))
     return checks
@@ -205,11 +220,38 @@ def _snr_check(setting: Setting, role: str, rows: list[RoleRow], limits: Limits)
     )
 
 
-def hub_checks(setting: Setting, rows: Sequence[RoleRow], limits: Limits) -> list[Check]:
-    """The capture gate: one hub_equivalence check per output."""
+def _class_map_check(setting: Setting, role: str, rows: list[RoleRow], limits: Limits) -> Check:
+    # Of the worst image: one map that is wrong throughout is no matter of ties, however many
+    # other images there are.
+    return bounded_check(
+        setting,
+        "class_map_agreement",
+        min(row.equal for row in rows),
+        limits.class_map_agreement,
+        n=len(rows),
+        direction="min",
+        slice_=role,
+        method="positions with the same class number, as a share of an image's; the worst image",
+        worst=worst_images(
+            (ImageValue(name=row.name, sha256=row.sha256, value=row.equal) for row in rows),
+            lowest=True,
+        ),
+    )
+
+
+def hub_checks(
+    setting: Setting,
+    rows: Sequence[RoleRow],
+    limits: Limits,
+    class_maps: frozenset[str] = frozenset(),
+) -> list[Check]:
+    """The capture gate: one hub_equivalence check per output; of class maps as `role_checks`."""
     checks: list[Check] = []
     for role in dict.fromkeys(row.role for row in rows):
         of_role = [row for row in rows if row.role == role]
+        if role in class_maps:
+            checks.append(_class_map_check(setting, role, of_role, limits))
+            continue
         scale = max(row.peak for row in of_role) or 1.0
         checks.append(
             bounded_check(

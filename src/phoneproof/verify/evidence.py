@@ -17,6 +17,8 @@ HINTS: Final[dict[CheckName, str]] = {
     "hub_equivalence": "the captured program is not the source model: try another importer",
     "max_abs": "an output moved further than rounding explains: locate the first diverging layer",
     "snr_db": "noise over the whole output: look at the layers' value ranges",
+    "class_map_agreement": "more positions changed their class than ties between two classes "
+    "explain: check input normalisation, channel order and the order of the classes",
     "top1_agreement": "check channel order, normalisation, resize filter and the label order",
     "box_agreement": "check output order, box format, NMS limits and the geometry",
     "top1_drop": "calibrate on more typical images, or keep the first and last layers in float",

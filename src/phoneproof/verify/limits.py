@@ -23,6 +23,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         max_abs_relative: largest difference of any other output, relative to the largest
             magnitude of the baseline's.
         snr_db: least signal-to-noise ratio of an output, decibels.
+        class_map_agreement: least share of positions of an image's map of class numbers that are
+            the same.
         top1_agreement, box_agreement: least share of items that agree (0..1).
         box_pixels: how far a corner of an agreeing box may lie, pixels of the original.
         box_match: what box_agreement counts: boxes of equal corners, or (integers, whose corners
@@ -40,6 +42,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_abs_hidden: float | None = None
     max_abs_relative: float | None = None
     snr_db: float | None = None
+    class_map_agreement: float | None = None
     top1_agreement: float | None = None
     box_agreement: float | None = None
     box_pixels: float = tolerances.FLOAT_BOX_PIXELS
@@ -65,12 +68,14 @@ FLOAT32_LIMITS = Limits(
     max_abs_hidden=tolerances.FLOAT32_PROBABILITY,
     max_abs_relative=tolerances.FLOAT32_RAW_RELATIVE,
     snr_db=tolerances.FLOAT32_SNR_DB,
+    class_map_agreement=tolerances.FLOAT32_CLASS_MAP,
     top1_agreement=1.0,
     box_agreement=1.0,
 )
 FLOAT16_LIMITS = Limits(
     max_abs=tolerances.FLOAT16_PROBABILITY,
     snr_db=tolerances.FLOAT16_SNR_DB,
+    class_map_agreement=tolerances.FLOAT16_CLASS_MAP,
     top1_agreement=1.0,
     box_agreement=1.0,
 )
@@ -94,6 +99,7 @@ measured `stand_ins.held_to` takes over."""
 
 DEQUANTISED_LIMITS = Limits(
     snr_db=tolerances.DEQUANTISED_SNR_DB,
+    class_map_agreement=tolerances.DEQUANTISED_CLASS_MAP,
     top1_agreement=tolerances.DEQUANTISED_TOP1,
     box_agreement=tolerances.DEQUANTISED_BOXES,
     box_pixels=tolerances.DEQUANTISED_BOX_PIXELS,

@@ -94,6 +94,7 @@ def measure(
     candidate_bytes: int | None = None,
     outputs_kept: bool = True,
     shown_at: float | None = None,
+    class_maps: frozenset[str] = frozenset(),
 ) -> Measurement:
     """Compare two models image by image; memory grows by small records only.
 
@@ -107,6 +108,7 @@ def measure(
         outputs_kept: false where a stored baseline holds results alone; then a float step may
             be judged by them.
         shown_at: the app's threshold with the candidate, where its binding has one of its own.
+        class_maps: outputs of class numbers (`decode.heads.class_maps`).
 
     Raises:
         VerificationFailed: the candidate's outputs have other names or shapes, or a float step
@@ -119,7 +121,7 @@ def measure(
     losses = _loss_checks(setting, rows, images, contract, limits)
     held = held_to(limits, contract.task, losses)
     checks = [
-        *role_checks(setting, rows.roles, held),
+        *role_checks(setting, rows.roles, held, class_maps),
         *_agreement_checks(setting, rows, contract, held, shown_at),
         *losses,
         *_distribution_checks(setting, rows, contract, held, shown_at),
@@ -137,6 +139,7 @@ def hub_equivalence(
     limits: Limits = FLOAT32_LIMITS,
     runtime: str = "hub",
     device: str = "cpu",
+    class_maps: frozenset[str] = frozenset(),
 ) -> tuple[Check, ...]:
     """The capture gate: the hub program against the source's own runtime, both float32.
 
@@ -145,7 +148,7 @@ def hub_equivalence(
     """
     rows = _collect(baseline, hub, images, contract, limits, needs_outputs=True)
     setting = Setting(dataset=images.ref, runtime=runtime, device=device)
-    checks = hub_checks(setting, rows.roles, limits)
+    checks = hub_checks(setting, rows.roles, limits, class_maps)
     if contract.task == "classify":
         checks.append(top1_agreement_check(setting, rows.classes, limits))
     elif contract.task == "detect":
@@ -162,11 +165,12 @@ def agreement(
     limits: Limits,
     runtime: str,
     device: str,
+    class_maps: frozenset[str] = frozenset(),
 ) -> tuple[Check, ...]:
     """An artifact against the one it was made from; nothing gates, labels play no part."""
     rows = _collect(parent, child, images, contract, limits, needs_outputs=True)
     setting = Setting(dataset=images.ref, runtime=runtime, device=device)
-    checks = role_checks(setting, rows.roles, limits)
+    checks = role_checks(setting, rows.roles, limits, class_maps)
     if contract.task == "classify":
         checks.append(top1_agreement_check(setting, rows.classes, limits))
     elif contract.task == "detect":

@@ -20,14 +20,18 @@ def held_to(limits: Limits, task: Task, losses: Iterable[Check]) -> Limits:
     """`limits`, and what stands in for a loss of accuracy that cannot be measured.
 
     Without labels the results of integers agree with the baseline's; outputs that nobody knows
-    the meaning of (task ``raw``) keep `snr_db`. Limits that are given stay: float precisions are
-    held to agreement anyway.
+    the meaning of (task ``raw``) keep `snr_db`, maps of class numbers `class_map_agreement`.
+    Limits that are given stay: float precisions are held to agreement anyway.
 
     Args:
         losses: the checks against labels, where there are any.
     """
     if task == "raw":
-        return _filled(limits, snr_db=tolerances.RAW_SNR_DB)
+        return _filled(
+            limits,
+            snr_db=tolerances.RAW_SNR_DB,
+            class_map_agreement=tolerances.INTEGER_CLASS_MAP,
+        )
     if _loss_measured(losses):
         return limits
     return _filled(

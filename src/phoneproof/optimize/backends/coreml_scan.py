@@ -26,16 +26,18 @@ from phoneproof.optimize.backends.coreml_half import HalfProgram, layer_of
 from phoneproof.optimize.backends.coreml_sensitivity import (
     float_values,
     macs_of,
-    moved,
     pixels_of,
 )
 from phoneproof.optimize.backends.output_noise import (
-    OutputPart,
+    LISTS,
     Rounded,
     Tally,
+    moved,
     parts_of,
     passes_of,
+    powers,
     ranked,
+    ratio_db,
 )
 from phoneproof.optimize.float16_scan import Float16Scan
 from phoneproof.optimize.islands import (
@@ -56,11 +58,6 @@ _SEED: Final = 0
 _DAMAGE_IMAGES: Final = 4
 """Layers differ by orders of magnitude: few images tell them apart. Ratios are of all images: those
 of single ones differ by 3 dB."""
-_NO_NOISE_DB: Final = 300.0
-"""As the checks have it: JSON knows no infinity."""
-_LISTS: Final = frozenset({"classes", "count"})
-"""Outputs of a file that lists detections by itself: where two of them change places nothing is
-lost, and no ratio of signal to noise tells."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +113,7 @@ class _Looking:
     def __init__(self, request: ScanRequest, progress: Progress) -> None:
         self.module: MilModule = open_module(read_coreml(request.artifact))
         self.values = 0
-        self.lists = any(item.role in _LISTS for item in request.binding.outputs)
+        self.lists = any(item.role in LISTS for item in request.binding.outputs)
         self._half = HalfProgram(self.module)
         self._parts = parts_of(request.binding, [item.name for item in self.module.outputs])
         self._request = request
@@ -184,10 +181,10 @@ class _Looking:
         for fed, wanted in zip(self._fed, self._wanted, strict=True):
             made = self._half.run(fed, kept)
             for part in self._parts:
-                signal, noise = _powers(part, wanted, made)
+                signal, noise = powers(part, wanted, made)
                 sums[part][0] += signal
                 sums[part][1] += noise
-        ratios = {part: _db(signal, noise) for part, (signal, noise) in sums.items()}
+        ratios = {part: ratio_db(signal, noise) for part, (signal, noise) in sums.items()}
         worst = min(ratios, key=lambda part: ratios[part])
         return worst.name if worst.item.role == "raw" else worst.item.role, ratios[worst]
 
@@ -233,18 +230,3 @@ def _is_heavy(step: Step) -> bool:
     given = (one for items in step.place.inputs.values() for one in items)
     arrays = (one.tensor for one in given if isinstance(one, Constant))
     return any(lost_in_float16(one.numpy()) for one in arrays if one.dtype == torch.float32)
-
-
-def _powers(
-    part: OutputPart, wanted: Mapping[str, Tensor], made: Mapping[str, Tensor]
-) -> tuple[float, float]:
-    want, have = part.of(wanted).double(), part.of(made).double()
-    return float(want.square().sum()), float((have - want).square().sum())
-
-
-def _db(signal: float, noise: float) -> float:
-    if noise == 0:
-        return _NO_NOISE_DB
-    if signal == 0 or not math.isfinite(noise):
-        return -_NO_NOISE_DB
-    return 10 * math.log10(signal / noise)

@@ -23,8 +23,14 @@ from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.events import Progress, silent
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.formats.coreml.file import read_coreml
-from phoneproof.optimize.backends.output_noise import Rounded, Tally, parts_of, passes_of, ranked
-from phoneproof.optimize.islands import LARGEST
+from phoneproof.optimize.backends.output_noise import (
+    Rounded,
+    Tally,
+    moved,
+    parts_of,
+    passes_of,
+    ranked,
+)
 from phoneproof.pixels.image import read_image
 from phoneproof.pixels.preprocess import Preprocessor
 from phoneproof.runtimes.backends.coreml import open_module
@@ -123,20 +129,6 @@ def _errors(candidate: MilModule, values: Mapping[str, Tensor]) -> dict[str, dic
             errors = moved(made, known)
             if errors:
                 found[step.place.outputs[0].name] = errors
-    return found
-
-
-def moved(made: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Value -> how far it lies from the float program's, where it does."""
-    found = {}
-    for name, value in made.items():
-        if name not in known or not value.is_floating_point() or torch.equal(value, known[name]):
-            continue
-        error = value - known[name]
-        if not torch.isfinite(error).all():  # an overflow loses the whole number
-            lost = known[name].abs().clamp(min=LARGEST)
-            error = torch.where(torch.isfinite(error), error, lost)
-        found[name] = error
     return found
 
 

@@ -22,7 +22,9 @@ from phoneproof.core.recipe import Float16, Recipe
 from phoneproof.formats.metadata import Embedded, embedding
 from phoneproof.optimize.backends.hub_fold import constant, fold_batch_norms
 from phoneproof.optimize.backends.hub_graph import exported, graph_of, output_nodes
+from phoneproof.optimize.backends.hub_half import computations
 from phoneproof.optimize.base import OptimizeRequest
+from phoneproof.optimize.islands import with_readers
 from phoneproof.runtimes.backends.hub import load_hub, save_hub
 
 _CAST: Final = torch.ops.aten._to_copy.default
@@ -34,6 +36,8 @@ class HubFloat16:
 
     def propose(self, request: OptimizeRequest) -> WrittenModel:
         """Write the hub. Layers are nodes, as ``trace`` names them (``path/node`` or ``node``).
+
+        The option ``float32_layers`` lists those of the recipe and those that read them.
 
         Raises:
             InvalidInput: not a hub program of float32.
@@ -49,14 +53,16 @@ class HubFloat16:
             )
         module = graph_of(program)
         fold_batch_norms(module)
-        half = halved(module, _nodes(module, islands))
+        wide = _wide(module, islands)
+        names = tuple(node.name for node in module.graph.nodes if node in wide)
+        half = halved(module, wide)
         result = exported(half, output_nodes(half), tensors.inputs[0].shape)
         binding = msgspec.structs.replace(request.binding, artifact=None, precision="float16")
         documents = embedding(Embedded(contract=request.contract, binding=binding))
         save_hub(result, request.output, tensors.inputs, tensors.outputs, documents)
         return WrittenModel(
             binding=binding,
-            options=(("float32_layers", canonical_bytes(islands).decode()),),
+            options=(("float32_layers", canonical_bytes(names).decode()),),
             tools=(("torch", str(torch.__version__)),),
         )
 
@@ -67,9 +73,10 @@ def _islands(recipe: Recipe) -> tuple[str, ...]:
     return recipe.float_layers
 
 
-def _nodes(module: GraphModule, layers: tuple[str, ...]) -> frozenset[Node]:
+def _wide(module: GraphModule, layers: tuple[str, ...]) -> frozenset[Node]:
+    """The nodes of some layers, and those that would round what these make."""
     known = {node.name: node for node in module.graph.nodes if node.op == "call_function"}
-    found = set()
+    names = []
     for layer in layers:
         name = layer.rpartition("/")[2]
         if name not in known:
@@ -79,8 +86,8 @@ def _nodes(module: GraphModule, layers: tuple[str, ...]) -> frozenset[Node]:
                 found=layer,
                 next_step=f"did you mean {near!r}?" if near else "",
             )
-        found.add(known[name])
-    return frozenset(found)
+        names.append(name)
+    return frozenset(known[name] for name in with_readers(computations(module), names))
 
 
 def halved(module: GraphModule, islands: frozenset[Node]) -> GraphModule:

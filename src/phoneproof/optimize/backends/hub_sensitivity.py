@@ -62,7 +62,7 @@ def damage(request: HubDamageRequest, progress: Progress = silent) -> tuple[Laye
     signs = torch.Generator().manual_seed(_SEED)
     network = _Network(module, _changes(module, request.recipe))
     for turn, path in enumerate(request.images):
-        run = network.looked_at(_pixels(request, path), path.name)
+        run = network.looked_at(pixels_of(path, request.contract, request.binding), path.name)
         outputs = dict(
             zip(names, (run.values[node.name] for node in output_nodes(module)), strict=True)
         )
@@ -146,15 +146,16 @@ class _Network(Interpreter):
             args[change.reading.place] = change.weights
             with torch.no_grad():
                 error = cast(Tensor, target(*args, **kwargs)) - value
-            macs = _macs(node, value, change.weights)
+            macs = macs_of(node, value, change.weights)
             self._run.errors[node.name] = {node.name: error}
             self._run.layers.append(Rounded(name=node.name, op=_called(node), macs=macs))
             self._run.macs += macs
         return value
 
 
-def _pixels(request: HubDamageRequest, path: Path) -> Tensor:
-    spec, image = request.contract.image, request.binding.image
+def pixels_of(path: Path, contract: Contract, binding: Binding) -> Tensor:
+    """One image as the program takes it."""
+    spec, image = contract.image, binding.image
     prepared = Preprocessor(spec, image).prepare(read_image(path, spec))
     pixels = np.ascontiguousarray(prepared.tensor, np.float32)
     return torch.from_numpy(pixels).reshape(image.shape)
@@ -180,7 +181,7 @@ def _called(node: Node) -> str:
     return str(node.target).split(".")[1]
 
 
-def _macs(node: Node, value: Tensor, weights: Tensor) -> int:
+def macs_of(node: Node, value: Tensor, weights: Tensor) -> int:
     """Multiply-accumulates of one layer."""
     if _called(node) in _PRODUCTS:
         return int(value.numel() * weights.shape[-2])

@@ -9,6 +9,7 @@ ten.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,11 +20,17 @@ from torch import Tensor
 from phoneproof.core.binding import Binding, OutputBinding
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.optimization import LayerDamage
+from phoneproof.optimize.islands import LARGEST
 
 _BUDGET: Final = 1.5e11
 """Multiply-accumulates of all backward passes together: half a minute on two cores."""
 _MOST_VECTORS: Final = 4
 """For one output of one image: the layers that matter differ by more than the estimate's spread."""
+_NO_NOISE_DB: Final = 300.0
+"""As the checks have it: JSON knows no infinity."""
+LISTS: Final = frozenset({"classes", "count"})
+"""Outputs of a file that lists detections by itself: where two of them change places nothing is
+lost, and no ratio of signal to noise tells."""
 _SLICED: Final = ("coord", "class", "channel")
 """The axis of which an output may take a part."""
 
@@ -187,3 +194,34 @@ def ranked(layers: Iterable[Rounded], tallies: list[Tally], macs: int) -> tuple[
             )
         )
     return tuple(sorted(found, key=lambda one: -one.damage))
+
+
+def moved(made: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Value -> how far it lies from the float program's, where it does."""
+    found = {}
+    for name, value in made.items():
+        if name not in known or not value.is_floating_point() or torch.equal(value, known[name]):
+            continue
+        error = value - known[name]
+        if not torch.isfinite(error).all():  # an overflow loses the whole number
+            lost = known[name].abs().clamp(min=LARGEST)
+            error = torch.where(torch.isfinite(error), error, lost)
+        found[name] = error
+    return found
+
+
+def powers(
+    part: OutputPart, wanted: Mapping[str, Tensor], made: Mapping[str, Tensor]
+) -> tuple[float, float]:
+    """Of one output: power of what is wanted, and of how far what was made lies from it."""
+    want, have = part.of(wanted).double(), part.of(made).double()
+    return float(want.square().sum()), float((have - want).square().sum())
+
+
+def ratio_db(signal: float, noise: float) -> float:
+    """The signal-to-noise ratio of two powers, within +-300 dB."""
+    if noise == 0:
+        return _NO_NOISE_DB
+    if signal == 0 or not math.isfinite(noise):
+        return -_NO_NOISE_DB
+    return 10 * math.log10(signal / noise)

@@ -19,9 +19,10 @@ from phoneproof.core.binding import Precision
 from phoneproof.core.errors import OptimizationFailed
 from phoneproof.core.optimization import LayerDamage
 from phoneproof.core.recipe import Palette, RangeMethod, Static, WeightOnly
-from phoneproof.pipeline.apple_float16 import core_ai, half_hub, with_islands
+from phoneproof.pipeline.apple_float16 import with_islands
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
 from phoneproof.pipeline.artifact_steps import MadeArtifact
+from phoneproof.pipeline.core_ai_float16 import core_ai
 from phoneproof.pipeline.damage_step import damage_of, damage_step
 from phoneproof.pipeline.hub_damage_step import HubDamageStep
 from phoneproof.pipeline.ladder.captured import CAPTURED, hub_artifact
@@ -60,11 +61,14 @@ def float16_parent(
     nothing in it became float16."""
     half = replace(wanted, precision="float16")
     if wanted.format == "coreai":
-        narrow = chain.judge(core_ai(chain, half)).accepted
-        return half_hub(chain) if narrow else hub_artifact(chain)
+        found = core_ai(chain, half)
+        return found.hub if _is_narrow(found.judged) else hub_artifact(chain)
     judged = with_islands(chain, half, parent)
-    narrow = judged.made.artifact.precision != "float32"
-    return judged.made if judged.accepted and narrow else parent
+    return judged.made if _is_narrow(judged) else parent
+
+
+def _is_narrow(judged: JudgedArtifact) -> bool:
+    return judged.accepted and judged.made.artifact.precision != "float32"
 
 
 def compressed(

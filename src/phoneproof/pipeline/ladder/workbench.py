@@ -18,12 +18,12 @@ from phoneproof.core.recipe import Float16, RangeMethod, Recipe, Split, Static
 from phoneproof.core.report import Attempt
 from phoneproof.data.split import Splits
 from phoneproof.optimize.read_bounds import RANGES
-from phoneproof.pipeline.apple_float16 import converted
 from phoneproof.pipeline.apple_images import run_on
 from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact, not_passed
 from phoneproof.pipeline.artifact_steps import MadeArtifact, OptimizeStep, made_artifact
 from phoneproof.pipeline.calibrate_step import CalibrateStep, calibration_of, ranges_of
 from phoneproof.pipeline.classic_chain import FOLDER
+from phoneproof.pipeline.core_ai_float16 import converted
 from phoneproof.pipeline.ladder.threshold import OwnThreshold
 from phoneproof.pipeline.ladder.tries import (
     BROKE,
