@@ -66,14 +66,23 @@ def image_tensor(outputs: Outputs, output: OutputBinding, index: int) -> NDArray
             found=f"tensors {', '.join(outputs) or '(none)'}",
             next_step="use the binding that was written for this file",
         )
-    if tensor.shape != output.shape:
+    if not _fits(tensor.shape, output.shape):
         raise InvalidInput(
             f"output tensor {output.tensor!r} has another shape than its binding",
             found=f"{list(tensor.shape)} instead of {list(output.shape)}",
             next_step="use the binding that was written for this file",
         )
+    if -1 in output.shape:  # of one image, without a batch dimension
+        return tensor
     image: NDArray[Any] = tensor[index]
     return image
+
+
+def _fits(shape: tuple[int, ...], bound: tuple[int, ...]) -> bool:
+    """Equal, where -1 stands for any number of rows."""
+    return len(shape) == len(bound) and all(
+        want in (-1, have) for have, want in zip(shape, bound, strict=True)
+    )
 
 
 def role_rows(
