@@ -11,7 +11,7 @@ _ROLES = {"boxes", "scores", "objectness"}
 
 
 def why_no_pipeline(contract: Contract, binding: Binding) -> str:
-    """What hinders a pipeline with NMS for a network of such a binding; empty where nothing does."""
+    """What hinders a pipeline with NMS for such a network; empty where nothing does."""
     decode = contract.decode
     if contract.task != "detect" or decode is None:
         return f"the task is {contract.task}"

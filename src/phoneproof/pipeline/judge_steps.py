@@ -60,6 +60,7 @@ class MeasureStep:
 
     images: those that count; the runs may hold others too. parent: the run of the file the
     candidate was made from, compared beside the baseline. shown_at: the candidate's own threshold.
+    outputs_kept: false for a candidate that gives nothing but what the app shows.
     """
 
     label: str
@@ -74,6 +75,7 @@ class MeasureStep:
     baseline_bytes: int | None = None
     candidate_bytes: int | None = None
     shown_at: float | None = None
+    outputs_kept: bool = True
 
     tools = _STATISTICS_TOOLS
 
@@ -96,6 +98,7 @@ class MeasureStep:
             self.baseline_bytes,
             self.candidate_bytes,
             self.shown_at,
+            self.outputs_kept,
         )
 
     def run(self, output: Path, progress: Progress) -> None:
@@ -131,6 +134,7 @@ class MeasureStep:
                 baseline_bytes=self.baseline_bytes,
                 candidate_bytes=self.candidate_bytes,
                 shown_at=self.shown_at,
+                outputs_kept=self.outputs_kept,
             )
             result = Measured(
                 checks=found.checks,

@@ -85,7 +85,8 @@ def write_pipeline(request: PipelineRequest) -> WrittenModel:
 
 def _suppression(contract: Contract) -> Suppression:
     decode = contract.decode
-    assert decode is not None and decode.nms is not None, "required above"
+    assert decode is not None, "required above"
+    assert decode.nms is not None, "required above"
     return Suppression(
         iou=decode.nms.iou,
         confidence=decode.confidence,

@@ -115,4 +115,6 @@ def _iou(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.fl
     shared = np.prod(np.maximum(inner, 0.0), axis=1)
     areas = np.prod(np.maximum(others[:, 2:] - others[:, :2], 0.0), axis=1)
     union = areas + np.prod(np.maximum(one[2:] - one[:2], 0.0)) - shared
-    return np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
+    found: NDArray[np.float64] = np.zeros_like(union)
+    np.divide(shared, union, out=found, where=union > 0)
+    return found
