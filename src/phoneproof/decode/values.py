@@ -8,6 +8,7 @@ order of the axes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,8 @@ def in_canonical_order(
     places = [axes.index(axis) for axis in order if axis in axes]
     inner = [place for place, axis in enumerate(axes) if axis == "bin" or axis in VALUE_AXES]
     array = array.transpose(places + inner)
-    array = array.reshape(*array.shape[: len(places)], -1)
+    # Not -1: a picture may have no row at all, and then any width would do.
+    array = array.reshape(*array.shape[: len(places)], prod(array.shape[len(places) :]))
     return array if output.packed == 1 else _unpacked(array, output, order)
 
 

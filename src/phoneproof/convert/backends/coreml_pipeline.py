@@ -18,8 +18,9 @@ from phoneproof.convert.backends.vision_boxes import VisionBoxes
 from phoneproof.convert.nms_pipeline import require_pipeline
 from phoneproof.core.artifact import WrittenModel
 from phoneproof.core.binding import Binding, Box, OutputBinding
-from phoneproof.core.contract import Contract
+from phoneproof.core.contract import Contract, Decode
 from phoneproof.core.errors import ConversionFailed, InvalidInput, Unsupported
+from phoneproof.decode.decode import app_policy
 from phoneproof.formats.coreml.file import CoreMlFile, read_coreml
 from phoneproof.formats.coreml.messages import Message, model_messages
 from phoneproof.formats.coreml.nms import (
@@ -70,7 +71,7 @@ def write_pipeline(request: PipelineRequest) -> WrittenModel:
     if file.kind != "mlProgram":
         raise Unsupported(f"a pipeline of {file.name}", found=f"a model of kind {file.kind}")
     _require_free_names(file)
-    what = _suppression(request.contract)
+    what = _suppression(request.contract, app_policy(request.contract, request.binding))
     binding = _binding(request.binding, len(what.labels))
     boxes = _boxes_model(request.binding, int(file.spec.specificationVersion))
     spec = _pipeline(file.spec, boxes, what)
@@ -83,9 +84,7 @@ def write_pipeline(request: PipelineRequest) -> WrittenModel:
     )
 
 
-def _suppression(contract: Contract) -> Suppression:
-    decode = contract.decode
-    assert decode is not None, "required above"
+def _suppression(contract: Contract, decode: Decode) -> Suppression:
     assert decode.nms is not None, "required above"
     return Suppression(
         iou=decode.nms.iou,
