@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from phoneproof.core.errors import InvalidInput
 from phoneproof.core.tensors import TensorSpec
@@ -16,16 +13,14 @@ from phoneproof.formats.coreml.nms import (
     COORDINATES,
     RAW_CONFIDENCE,
     RAW_COORDINATES,
-    Suppression,
     suppression_of,
 )
 from phoneproof.formats.coreml.pipeline import stages
 from phoneproof.runtimes.base import Tensor, Tensors
+from phoneproof.runtimes.coreml_nms import suppressed
 
 if TYPE_CHECKING:
     from phoneproof.runtimes.backends.coreml import MilSession
-
-_EDGES: Final = 0.5
 
 
 class PipelineSession:
@@ -76,45 +71,3 @@ class PipelineSession:
     def trace(self, tensors: Tensors) -> Iterator[tuple[str, Tensor]]:
         """Every computed float value of the network."""
         yield from self._network.trace(tensors)
-
-
-def suppressed(
-    confidence: NDArray[Any], coordinates: NDArray[Any], what: Suppression
-) -> NDArray[np.int64]:
-    """Rows that are kept, best first, as ``NonMaximumSuppression.proto`` (PickTop) describes it.
-
-    Boxes below the confidence threshold go first. Of the others the best is kept, and those whose
-    IoU with it is above the limit go (at 1 none does), of its own best class alone where that is
-    asked for; then the best of what is left. Equal confidences keep the order of their rows.
-
-    Args:
-        confidence: float [N, classes]. coordinates: float [N, 4], centre and sides.
-    """
-    best = confidence.max(axis=1)
-    rows = np.flatnonzero(best >= what.confidence)
-    rows = rows[np.argsort(-best[rows], kind="stable")]
-    classes = confidence[rows].argmax(axis=1)
-    centres, sides = np.split(coordinates[rows].astype(np.float64), 2, axis=1)
-    corners = np.concatenate([centres - sides * _EDGES, centres + sides * _EDGES], axis=1)
-    alive = np.ones(len(rows), np.bool_)
-    kept: list[int] = []
-    for place in range(len(rows)):
-        if not alive[place]:
-            continue
-        kept.append(place)
-        near = _iou(corners[place], corners) > what.iou
-        if what.per_class:
-            near &= classes == classes[place]
-        alive &= ~near
-    return rows[kept]
-
-
-def _iou(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """float64 [N]; of two empty boxes 0."""
-    inner = np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2])
-    shared = np.prod(np.maximum(inner, 0.0), axis=1)
-    areas = np.prod(np.maximum(others[:, 2:] - others[:, :2], 0.0), axis=1)
-    union = areas + np.prod(np.maximum(one[2:] - one[:2], 0.0)) - shared
-    found: NDArray[np.float64] = np.zeros_like(union)
-    np.divide(shared, union, out=found, where=union > 0)
-    return found
