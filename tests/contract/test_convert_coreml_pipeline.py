@@ -204,7 +204,7 @@ def test_the_network_inside_is_the_accepted_one_and_bytes_are_stable(
     assert (inside.macs, inside.shares) == (plain.macs, plain.shares)
 
 
-def test_what_xcode_and_vision_find(made: Made) -> None:
+def test_what_xcode_and_vision_find(made: Made, tmp_path: Path) -> None:
     spec = read_coreml(made.path).spec
     described = spec.description
     inputs = {one.name: one for one in described.input}
@@ -220,7 +220,9 @@ def test_what_xcode_and_vision_find(made: Made) -> None:
     assert (carried.contract, carried.binding) == (CONTRACT, made.binding)
     assert "confidence" in summary(made.path)
     tools = import_coremltools()
-    loaded = tools.models.MLModel(str(made.path), skip_model_load=True)
+    # A copy: coremltools writes the manifest of what it opens anew.
+    copy = shutil.copytree(made.path, tmp_path / "copy.mlpackage")
+    loaded = tools.models.MLModel(str(copy), skip_model_load=True)
     assert loaded.get_spec().WhichOneof("Type") == "pipeline"
 
 
