@@ -65,7 +65,7 @@ def test_vectors_record_what_is_shown_and_the_kit_leaves_it_out(project: Project
     assert not (project.bundle / KIT).exists()
 
 
-def test_the_bundle_can_be_verified_and_run(project: Project) -> None:
+def test_the_bundle_can_be_verified_run_and_compared(project: Project) -> None:
     verified = verify_bundle(project.bundle, images=project.evaluation, listener=silence)
     assert verified.accepted
     assert {one.name for one in verified.artifacts[0].checks} >= {"contract_match", "box_agreement"}
@@ -74,6 +74,12 @@ def test_the_bundle_can_be_verified_and_run(project: Project) -> None:
     ran = phoneproof("run", project.bundle / artifact.path, *pictures, cwd=project.folder)
     assert ran.code == 0, ran.said
     assert "red" in ran.out
+    package = project.bundle / artifact.path
+    compared = phoneproof(
+        "compare", package, package, "--images", project.evaluation, cwd=project.folder
+    )
+    assert compared.code == 0, compared.said
+    assert "box_agreement" in compared.out
 
 
 def test_a_pipeline_with_another_threshold_is_refused(project: Project, tmp_path: Path) -> None:

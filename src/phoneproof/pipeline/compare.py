@@ -66,6 +66,7 @@ def compare(
             device=runtime.device,
             baseline_bytes=tree_bytes(baseline.path),
             candidate_bytes=tree_bytes(candidate.path),
+            outputs_kept=not (baseline.binding.rows_vary or candidate.binding.rows_vary),
         ).checks
     return Compared(checks=checks, limits=limits, images=found)
 
