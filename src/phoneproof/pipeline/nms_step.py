@@ -13,6 +13,8 @@ from phoneproof.core.contract import Contract
 from phoneproof.core.events import Progress
 from phoneproof.pipeline.artifact_steps import Made, MadeArtifact, made_artifact
 from phoneproof.pipeline.request import ArtifactRequest
+from phoneproof.verify.stand_ins import judged_by_loss, without_stand_ins
+from phoneproof.verify.verdicts import accepted
 
 if TYPE_CHECKING:
     from phoneproof.pipeline.artifact_chain import ArtifactChain, JudgedArtifact
@@ -62,19 +64,30 @@ def with_nms(
     """The pipeline of an accepted package, measured by what it lets an app show.
 
     Its own checks take the place of the package's of the same name. What no pipeline shows, the
-    raw outputs and the metrics of all thresholds, stays as it was measured of the program inside.
+    raw outputs and the metrics of all thresholds, stays as it was measured of the program inside;
+    where that was judged by its loss, agreement does not stand in for it.
     """
     plain = judged.made
     made = _piped(chain, wanted, plain)
     found = chain.judge(made, requested=judged.held_to)
-    own = {(check.name, check.slice, check.against) for check in found.measured.checks}
+    limits = chain.request.limits_for(judged.held_to or wanted.precision, wanted.format)
+    shown = found.measured.checks
+    if judged_by_loss(judged.measured.checks):
+        shown = without_stand_ins(shown, limits)
+    own = {(check.name, check.slice, check.against) for check in shown}
     kept = tuple(
         check
         for check in judged.measured.checks
         if (check.name, check.slice, check.against) not in own
     )
-    measured = msgspec.structs.replace(found.measured, checks=(*kept, *found.measured.checks))
-    return replace(judged, made=made, run=found.run, measured=measured, accepted=found.accepted)
+    checks = (*kept, *shown)
+    return replace(
+        judged,
+        made=made,
+        run=found.run,
+        measured=msgspec.structs.replace(found.measured, checks=checks),
+        accepted=accepted(checks, limits),
+    )
 
 
 def _piped(chain: ArtifactChain, wanted: ArtifactRequest, plain: MadeArtifact) -> MadeArtifact:
