@@ -18,7 +18,9 @@ column, anchor shape, as the codes that make them list them.
 
 A file that suppresses by itself (`nms_in_file`) may give each detection the number of its class
 (role ``classes``) and one score instead of a row of scores, and how many detections count (role
-``count``). The six columns of an end-to-end export are three roles that slice one tensor.
+``count``). The six columns of an end-to-end export are three roles that slice one tensor. Where a
+shape holds -1 the tensor has as many rows as there are detections, and is of one image: it has no
+batch dimension (Core ML's pipelines with NMS).
 """
 
 from __future__ import annotations
@@ -166,6 +168,11 @@ class Binding(SchemaType, frozen=True, kw_only=True):
     def image(self) -> InputBinding:
         """The one image input."""
         return self.inputs[0]
+
+    @property
+    def rows_vary(self) -> bool:
+        """Whether the file gives what the app shows, in as many rows as that is."""
+        return self.nms_in_file and any(-1 in output.shape for output in self.outputs)
 
     @property
     def own_confidence(self) -> float | None:

@@ -8,6 +8,7 @@ order of the axes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -66,14 +67,23 @@ def image_tensor(outputs: Outputs, output: OutputBinding, index: int) -> NDArray
             found=f"tensors {', '.join(outputs) or '(none)'}",
             next_step="use the binding that was written for this file",
         )
-    if tensor.shape != output.shape:
+    if not _fits(tensor.shape, output.shape):
         raise InvalidInput(
             f"output tensor {output.tensor!r} has another shape than its binding",
             found=f"{list(tensor.shape)} instead of {list(output.shape)}",
             next_step="use the binding that was written for this file",
         )
+    if -1 in output.shape:  # of one image, without a batch dimension
+        return tensor
     image: NDArray[Any] = tensor[index]
     return image
+
+
+def _fits(shape: tuple[int, ...], bound: tuple[int, ...]) -> bool:
+    """Equal, where -1 stands for any number of rows."""
+    return len(shape) == len(bound) and all(
+        want in (-1, have) for have, want in zip(shape, bound, strict=True)
+    )
 
 
 def role_rows(
@@ -123,7 +133,8 @@ def in_canonical_order(
     places = [axes.index(axis) for axis in order if axis in axes]
     inner = [place for place, axis in enumerate(axes) if axis == "bin" or axis in VALUE_AXES]
     array = array.transpose(places + inner)
-    array = array.reshape(*array.shape[: len(places)], -1)
+    # Not -1: a picture may have no row at all, and then any width would do.
+    array = array.reshape(*array.shape[: len(places)], prod(array.shape[len(places) :]))
     return array if output.packed == 1 else _unpacked(array, output, order)
 
 

@@ -97,11 +97,15 @@ def write_apple_kit(bundle: Path, contract: Contract, artifacts: Sequence[Artifa
     Args:
         bundle: its folder; `artifacts` and ``golden`` are in place.
         contract: what the artifacts carry.
-        artifacts: all of the bundle's; those of other formats, without vectors, or that take
-            several pictures at once, are left out. Nothing is written where none is left.
+        artifacts: all of the bundle's; those of other formats, without vectors, that take
+            several pictures at once, or that give a number of rows of their own (pipelines with
+            NMS: their recorded results have no tensors to compare), are left out. Nothing is
+            written where none is left.
     """
     fitting = [
-        one for one in artifacts if one.format in FORMATS and one.binding.image.shape[0] == 1
+        one
+        for one in artifacts
+        if one.format in FORMATS and one.binding.image.shape[0] == 1 and not one.binding.rows_vary
     ]
     index = _index(bundle) if fitting else None
     known = dict(index.artifacts) if index is not None else {}

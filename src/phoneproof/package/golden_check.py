@@ -26,6 +26,7 @@ from phoneproof.package.golden import (
     OpenSession,
     is_recorded,
     open_models,
+    recorded_tensors,
 )
 from phoneproof.package.golden_results import Same, results_again, shown_from
 from phoneproof.package.golden_steps import FREE_STEPS, Steps, score_tolerance, steps_of
@@ -131,7 +132,7 @@ def _check_complete(index: GoldenIndex, artifact: Artifact) -> None:
             continue
         recorded = [o for o in case.expected.artifacts if o.artifact == artifact.id]
         names = [tensor.name for outputs in recorded for tensor in outputs.outputs]
-        if sorted(names) != sorted(artifact.binding.tensors):
+        if sorted(names) != sorted(recorded_tensors(artifact)):
             raise InvalidInput(
                 f"the golden index does not record {artifact.id} completely",
                 found=f"case {case.id}: outputs {', '.join(names) or 'none'}",
@@ -177,8 +178,11 @@ def _measure(
                 artifact=model.artifact.id,
                 pixels=max(pixels, fed),
                 outputs=max(
-                    _relative(folder, one, outputs[one.name], free[one.name])
-                    for one in expected.outputs
+                    (
+                        _relative(folder, one, outputs[one.name], free[one.name])
+                        for one in expected.outputs
+                    ),
+                    default=0.0,
                 ),
                 found=found,
                 results=count,
@@ -266,9 +270,8 @@ def _model_checks(
         hint="the file or the runtime computes something else than at build time" if failed else "",
     )
     count = sum(s.results for s in seen)
-    if not count:
-        return [outputs]
-    return [outputs, _results_check(outputs, seen, count)]
+    results = [_results_check(outputs, seen, count)] if count else []
+    return results if model.artifact.binding.rows_vary else [outputs, *results]
 
 
 def _results_check(outputs: Check, seen: list[_Seen], count: int) -> Check:

@@ -42,6 +42,11 @@ def apple_faults(
     for field in _APPLES_OWN:
         if getattr(target, field) is not None and "coreml" not in formats:
             yield Fault(place=f"{place}.{field}", what="only Core ML files (targets.ios) have it")
+    if target.nms and "coreml" not in formats:
+        yield Fault(place=f"{place}.nms", what="only Core ML files (targets.ios) have it")
+    if target.nms and target.prune is not None:
+        what = "pruned files are not made into pipelines; leave one of the two out"
+        yield Fault(place=f"{place}.nms", what=what)
     if "coreml" in formats and target.layout == "NHWC" and target.input != "tensor":
         what = 'a Core ML image is NCHW; leave the layout out, or set input = "tensor"'
         yield Fault(place=f"{place}.layout", what=what)

@@ -34,6 +34,7 @@ from phoneproof.pipeline.judge_steps import (
     divergence,
     measured,
 )
+from phoneproof.pipeline.nms_step import with_nms
 from phoneproof.pipeline.parts import predicted
 from phoneproof.pipeline.request import ArtifactRequest, BuildRequest, is_quantized
 from phoneproof.pipeline.step import Step, StepResult
@@ -176,6 +177,11 @@ class ArtifactChain:
         )
 
     def finish(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
+        """What was wanted of a format, judged; as a pipeline with NMS where that is asked for."""
+        judged = self._finished(wanted, parent)
+        return with_nms(self, wanted, judged) if wanted.nms and judged.accepted else judged
+
+    def _finished(self, wanted: ArtifactRequest, parent: Future[MadeArtifact]) -> JudgedArtifact:
         """Judge what was wanted of a format; locate the fault where a float file fails."""
         made = parent.result()
         if wanted.format in ("coreml", "coreai") and is_quantized(wanted.precision):
@@ -271,6 +277,7 @@ class ArtifactChain:
                 class_maps=class_maps(
                     self.request.contract, self.hub.binding, self.request.inspection.outputs
                 ),
+                outputs_kept=not artifact.binding.rows_vary,
             )
         )
         found = measured(result.folder)

@@ -68,6 +68,7 @@ def compare(
             baseline_bytes=tree_bytes(baseline.path),
             candidate_bytes=tree_bytes(candidate.path),
             class_maps=class_maps(contract, baseline.binding),
+            outputs_kept=not (baseline.binding.rows_vary or candidate.binding.rows_vary),
         ).checks
     return Compared(checks=checks, limits=limits, images=found)
 

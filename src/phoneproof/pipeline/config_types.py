@@ -113,7 +113,8 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     way (precisions null: float32 alone). repair: whether int8 may end as another file than the
     first try, where that one is refused. prune: one more float32 file of each format, with fewer
     channels: the smallest down to the target that is accepted. input, minimum_ios: of Core ML
-    files; null: ``image`` and 17.
+    files; null: ``image`` and 17. nms: Core ML files of detectors are pipelines that end in Core
+    ML's own suppression, for Vision.
     """
 
     formats: tuple[Format, ...] | None = None
@@ -128,6 +129,7 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     route: Route = "direct"
     input: AppleInput | None = None
     minimum_ios: MinimumIos | None = None
+    nms: bool = False
 
 
 class TargetsConfig(SchemaType, frozen=True, kw_only=True):

@@ -264,6 +264,7 @@ def _ios() -> list[str]:
         *assignment("precisions", list(DEFAULT_PRECISIONS[formats[0]])),
         *assignment("input", "image", '"tensor": values as the contract\'s table gives them'),
         *assignment("minimum_ios", 17, "15, 16, 17 or 18"),
+        *assignment("nms", False, "true: a detector that Vision's VNCoreMLRequest takes"),
     ]
     said = "For iPhones remove the #; it takes phoneproof[ios]:"
     return [*comment(said), *disabled(written)]

@@ -61,6 +61,7 @@ class MeasureStep:
     images: those that count; the runs may hold others too. parent: the run of the file the
     candidate was made from, compared beside the baseline. shown_at: the candidate's own threshold.
     class_maps: outputs of class numbers.
+    outputs_kept: false for a candidate that gives nothing but what the app shows.
     """
 
     label: str
@@ -76,6 +77,7 @@ class MeasureStep:
     candidate_bytes: int | None = None
     shown_at: float | None = None
     class_maps: frozenset[str] = frozenset()
+    outputs_kept: bool = True
 
     tools = _STATISTICS_TOOLS
 
@@ -99,6 +101,7 @@ class MeasureStep:
             self.candidate_bytes,
             self.shown_at,
             sorted(self.class_maps),
+            self.outputs_kept,
         )
 
     def run(self, output: Path, progress: Progress) -> None:
@@ -136,6 +139,7 @@ class MeasureStep:
                 candidate_bytes=self.candidate_bytes,
                 shown_at=self.shown_at,
                 class_maps=self.class_maps,
+                outputs_kept=self.outputs_kept,
             )
             result = Measured(
                 checks=found.checks,

@@ -50,15 +50,19 @@ def write_run(
     raw_count: int,
     progress: Progress,
 ) -> None:
-    """Predict every image, streaming, into ``predictions/``; name the runtime beside it."""
+    """Predict every image, streaming, into ``predictions/``; name the runtime beside it.
+
+    A file that gives what the app shows alone has no raw outputs to keep, and no detections below
+    the app's threshold for metrics.
+    """
     from phoneproof.runtimes.predict import Predictor
     from phoneproof.runtimes.prediction_store import write_predictions
 
     predictor = Predictor(session, contract, binding)
     predictions = predictor.predict_items(
         images.items,
-        keep_roles=raw_count,
-        with_metric=contract.task == "detect",
+        keep_roles=0 if binding.rows_vary else raw_count,
+        with_metric=contract.task == "detect" and not binding.rows_vary,
         progress=progress,
     )
     write_predictions(output / PREDICTIONS, predictions)

@@ -10,6 +10,7 @@ from phoneproof.capture.base import Factory, TakesFactory
 from phoneproof.capture.factory_files import factory_files
 from phoneproof.capture.infer import hub_binding
 from phoneproof.capture.sources import find_source
+from phoneproof.convert.nms_pipeline import require_pipeline
 from phoneproof.convert.routes import ROUTES, Route
 from phoneproof.core.artifact import file_sha256, tree_sha256
 from phoneproof.core.binding import Format, Precision
@@ -118,26 +119,29 @@ def prepare(
 
     Raises:
         ConfigError: a target that is not configured, or a contract that does not fit the source.
+        Unsupported: a pipeline with NMS of a model that cannot have one.
     """
     source = locate(config.model.source, factory_of(config))
     inspection = inspect_source(workshop, source)
     source = with_external_data(source, inspection)
     contract = build_contract(config, inspection)
     inspection = with_described_head(config, inspection)
-    images, kind = load_labelled(config.data.evaluation, config.data.labels, contract, listener)
     artifacts = artifact_requests(config, targets)
+    binding = hub_binding(inspection, contract, size=contract.image.size, batch=1)
+    if any(one.nms for one in artifacts):
+        require_pipeline(contract, binding)
+    images, kind = load_labelled(config.data.evaluation, config.data.labels, contract, listener)
     splits = None
     if any(is_quantized(one.precision) or one.prune is not None for one in artifacts):
         calibrates = any(
             one.precision == "static_wi8_ai8" or one.prune is not None for one in artifacts
         )
         images, splits = divided(images, config.data.calibration, calibrates=calibrates)
-    size = contract.image.size
     return BuildRequest(
         source=source,
         inspection=inspection,
         contract=contract,
-        hub_binding=hub_binding(inspection, contract, size=size, batch=1),
+        hub_binding=binding,
         images=images,
         dataset_kind=kind,
         artifacts=artifacts,
@@ -254,6 +258,7 @@ def _request_of(target: TargetConfig, format_: Format, precision: Precision) -> 
         io=io_of(target) if precision == "static_wi8_ai8" and format_ == "tflite" else Io(),
         repair=target.repair,
         apple=apple_form(target, format_),
+        nms=target.nms and format_ == "coreml",
     )
 
 
@@ -303,16 +308,17 @@ def _require_same_promise(
     one: ArtifactRequest | None, name: TargetName, other: ArtifactRequest
 ) -> None:
     """The same artifact of two targets is one file."""
-    if one is not None and (one.io, one.repair, one.prune, one.finetune) != (
+    if one is not None and (one.io, one.repair, one.prune, one.finetune, one.nms) != (
         other.io,
         other.repair,
         other.prune,
         other.finetune,
+        other.nms,
     ):
         raise ConfigError(
             f"two targets want different files of {other.id}",
             found=f"targets.{name} asks for {_promise(other)}, another target for {_promise(one)}",
-            next_step="give both targets the same io, repair and prune",
+            next_step="give both targets the same io, repair, prune and nms",
         )
 
 

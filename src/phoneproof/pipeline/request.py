@@ -110,7 +110,7 @@ class ArtifactRequest:
     types at the border of a file with int8 activations. repair: whether other recipes than the
     first are tried where that one is refused. prune: how much of the model shall be left, where it
     shall lose channels. finetune: who trains what is left; null: the original. apple: how a Core
-    ML file is written.
+    ML file is written. nms: whether a Core ML file ends in Core ML's own suppression.
     """
 
     format: Format
@@ -124,6 +124,7 @@ class ArtifactRequest:
     prune: Prune | None = None
     finetune: Finetune | None = None
     apple: AppleForm = field(default_factory=AppleForm)
+    nms: bool = False
 
     @property
     def id(self) -> str:

@@ -204,7 +204,7 @@ def _remeasure(
     step = f"verify {artifact.id}"
     predictions = Predictor(session, bundle.contract, artifact.binding).predict_items(
         matched.images.items,
-        with_metric=bundle.contract.task == "detect",
+        with_metric=bundle.contract.task == "detect" and not artifact.binding.rows_vary,
         progress=lambda done, total: listener(
             Event(step=step, state="progress", done=done, total=total)
         ),

@@ -10,6 +10,7 @@ from typing import Final
 
 from phoneproof.core.optimization import ReadBack
 from phoneproof.formats.coreml.file import read_coreml
+from phoneproof.formats.coreml.pipeline import network_of
 from phoneproof.formats.coreml.precision import WEIGHTS_AT, weights_maker
 from phoneproof.formats.coreml.program import (
     BITS,
@@ -42,7 +43,8 @@ _INTEGERS: Final[Mapping[str, str]] = {
 
 
 def coreml_contents(path: Path) -> ReadBack | None:
-    """What an mlprogram holds; null for models of other kinds. Nothing is compressed.
+    """What an mlprogram, or the network of a detector's pipeline, holds; null for models of other
+    kinds. Nothing is compressed.
 
     Operations count for the type of what they make (``float16``, ``float32``); layers whose
     weights are stored otherwise are named by that (``int8 weights``), and ``int8`` where what
@@ -50,8 +52,9 @@ def coreml_contents(path: Path) -> ReadBack | None:
 
     Raises:
         InvalidInput: not a Core ML model, or damaged.
+        Unsupported: a pipeline of other models.
     """
-    file = read_coreml(path)
+    file = network_of(read_coreml(path))
     if file.kind != "mlProgram":
         return None
     program = program_of(file)

@@ -28,9 +28,11 @@ from phoneproof.formats.coreml.description import (
     description_of,
 )
 from phoneproof.formats.coreml.file import CoreMlFile, read_coreml
+from phoneproof.formats.coreml.pipeline import PIPELINE
 from phoneproof.formats.coreml.program import NamedType, TensorType
 from phoneproof.formats.coreml.program_read import program_of
 from phoneproof.runtimes.backends.coreml_network.session import open_network
+from phoneproof.runtimes.backends.coreml_pipeline import PipelineSession
 from phoneproof.runtimes.backends.mil_torch.float16 import KINDS
 from phoneproof.runtimes.backends.mil_torch.module import MilModule
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
@@ -70,6 +72,8 @@ class CoreMlRuntime:
         file = read_coreml(path)
         if file.kind == "mlProgram":
             return MilSession(file)
+        if file.kind == PIPELINE:
+            return PipelineSession(file)
         return open_network(file)
 
 
