@@ -316,7 +316,7 @@ def test_an_unknown_layer_is_named_with_its_kind(tmp_path: Path) -> None:
     assert "'activation_1'" in caught.value.found
 
 
-@pytest.mark.parametrize("kind", ["treeEnsembleRegressor", "pipeline", "glmClassifier"])
+@pytest.mark.parametrize("kind", ["treeEnsembleRegressor", "pipelineRegressor", "glmClassifier"])
 def test_what_is_no_network_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "other.mlmodel"
     path.write_bytes(model(kind).SerializeToString())
@@ -324,6 +324,18 @@ def test_what_is_no_network_is_refused_by_name(tmp_path: Path, kind: str) -> Non
         with pytest.raises(Unsupported) as caught:
             runtime.open_for_trace(path)
         assert caught.value.found == kind
+
+
+def test_a_pipeline_that_is_not_network_boxes_and_nms_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.mlmodel"
+    path.write_bytes(model("pipeline").SerializeToString())
+    for runtime, found in (
+        (CoreMlNetworkRuntime(), "pipeline"),
+        (RUNTIMES.load("coreml"), "no models"),
+    ):
+        with pytest.raises(Unsupported) as caught:
+            runtime.open_for_trace(path)
+        assert caught.value.found == found
 
 
 def test_inspect_says_what_it_is_and_where_it_is_of_use() -> None:
