@@ -21,6 +21,7 @@ from phoneproof.core.tensors import TensorSpec
 from phoneproof.formats.coreai import require_core_ai
 from phoneproof.runtimes.backends.tensorflow_quiet import silent_stderr
 from phoneproof.runtimes.base import Session, Tensor, Tensors, TracingSession
+from phoneproof.runtimes.faults import faults_of_file
 from phoneproof.runtimes.tensors import check_tensors, dtype_of
 
 FUNCTION: Final = "main"
@@ -56,10 +57,8 @@ def load_asset(path: Path) -> AIModelAsset:
         InvalidInput: not a Core AI model, truncated or damaged.
     """
     require_core_ai(path)
-    try:
+    with faults_of_file(f"Core AI cannot open {path.name}", RuntimeError, ValueError):
         return AIModelAsset.load(path)
-    except (RuntimeError, ValueError) as error:
-        raise InvalidInput(f"Core AI cannot open {path.name}", found=first_line(error)) from error
 
 
 def tensors(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -100,10 +99,8 @@ class _CoreAiSession:
 
     def run(self, tensors: Tensors) -> dict[str, Tensor]:
         check_tensors(self._inputs, tensors)
-        try:
+        with faults_of_file("Core AI cannot run the model", RuntimeError, ValueError):
             return self._loop.run_until_complete(self._called(tensors))
-        except (RuntimeError, ValueError) as error:
-            raise InvalidInput("Core AI cannot run the model", found=first_line(error)) from error
 
     async def _called(self, tensors: Tensors) -> dict[str, Tensor]:
         # Copies, both ways: the arrays of the library share their memory with NumPy's.
