@@ -10,6 +10,7 @@ from phoneproof.core.check import DatasetRef, Split
 from phoneproof.core.optimization import LayerDamage, ParetoPoint, ReadBack
 from phoneproof.core.report import ArtifactReport, Attempt, DatasetReport, Report, SplitReport
 from phoneproof.package import optimization_words as words
+from phoneproof.package import pareto_axes
 from phoneproof.package.junit import junit_xml
 from phoneproof.package.model_card import model_card
 from phoneproof.package.optimization_figures import (
@@ -232,14 +233,14 @@ def test_the_pareto_picture_joins_the_best_and_keeps_names_apart_and_inside() ->
 
 def test_the_picture_shows_change_because_files_are_measured_on_different_images() -> None:
     int8 = samples.points()[0]
-    assert words.height_of(int8) == pytest.approx(-0.6)
-    assert words.height_bounds(int8) == pytest.approx((-0.95, 0.4))
+    assert pareto_axes.height_of(int8) == pytest.approx(-0.6)
+    assert pareto_axes.height_bounds(int8) == pytest.approx((-0.95, 0.4))
     others = msgspec.structs.replace(int8, accuracy=0.8, bounds=(0.7965, 0.81))
-    assert words.height_of(others) == pytest.approx(-0.6)
-    assert words.height_bounds(others) == pytest.approx((-0.95, 0.4))
+    assert pareto_axes.height_of(others) == pytest.approx(-0.6)
+    assert pareto_axes.height_bounds(others) == pytest.approx((-0.95, 0.4))
     unlabelled = msgspec.structs.replace(int8, accuracy=None, bounds=None, loss=None)
-    assert words.height_of(unlabelled) == pytest.approx(-6.0)
-    assert words.height_bounds(unlabelled) is None
+    assert pareto_axes.height_of(unlabelled) == pytest.approx(-6.0)
+    assert pareto_axes.height_bounds(unlabelled) is None
 
 
 def test_a_name_that_has_no_room_is_shortened() -> None:
@@ -266,7 +267,7 @@ def test_without_accuracy_agreement_is_drawn_and_without_both_nothing() -> None:
     nothing = msgspec.structs.replace(bare, agreement=None)
     assert pareto_picture((nothing,), "agreement") == ""
     report = msgspec.structs.replace(samples.optimized_report(), pareto=(nothing,))
-    assert words.axis_name(report) == "agreement"
+    assert pareto_axes.axis_name(report) == "agreement"
     Page(render_report(report))
 
 

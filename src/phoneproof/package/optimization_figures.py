@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from phoneproof.core.optimization import LayerDamage, ParetoPoint, Share
 from phoneproof.core.report import Attempt
-from phoneproof.package.optimization_words import height_bounds, height_of, percent, worst_strain
+from phoneproof.package.optimization_words import percent, worst_strain
+from phoneproof.package.pareto_axes import height_bounds, height_of
 from phoneproof.package.wording import number, size
 
 COLOURS = 6

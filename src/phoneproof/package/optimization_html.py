@@ -6,6 +6,7 @@ import jinja2
 
 from phoneproof.package import optimization_figures as figures
 from phoneproof.package import optimization_words as words
+from phoneproof.package import pareto_axes
 
 
 def add_optimization_words(environment: jinja2.Environment) -> None:
@@ -32,6 +33,6 @@ def add_optimization_words(environment: jinja2.Environment) -> None:
         macs_text=words.macs_text,
         delegate_name=words.DELEGATE_NAMES.__getitem__,
         target_name=words.target_name,
-        axis_name=words.axis_name,
-        accuracy_of=words.accuracy_of,
+        axis_name=pareto_axes.axis_name,
+        accuracy_of=pareto_axes.accuracy_of,
     )
