@@ -137,11 +137,25 @@ def write_case(folder: Path, model: Path) -> Path:
     return folder
 
 
+class Unlike(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture whose results are not Python's, and the first difference."""
+
+    image: str
+    fault: str
+    colour_managed: bool
+
+
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """What BundleRunsTest counted of one model."""
+    """What BundleRunsTest saw of one model.
+
+    results: detections or classes that were compared. colour_managed: pictures whose colours
+    Android would convert. The largest differences are of pictures that are alike.
+    """
 
     images: int
-    equal: int
+    results: int
     colour_managed: int
-    differing: int
+    largest_score_difference: float
+    largest_box_difference: float
+    differing: tuple[Unlike, ...]
     accelerator: str
