@@ -92,6 +92,15 @@ public struct ModelFolder: Sendable {
     self.url = url
   }
 
+  /// The model files that have a binding beside them, sorted: paths within the folder.
+  public func models() -> [String] {
+    let suffix = ".binding.json"
+    let place = url.appendingPathComponent("artifacts").path
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
+    return names.filter { $0.hasSuffix(suffix) }
+      .map { "artifacts/\($0.dropLast(suffix.count))" }.filter(has).sorted()
+  }
+
   func has(_ path: String) -> Bool {
     FileManager.default.fileExists(atPath: url.appendingPathComponent(path).path)
   }
