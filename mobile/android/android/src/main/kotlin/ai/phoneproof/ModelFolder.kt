@@ -4,6 +4,7 @@ import ai.phoneproof.engine.ModelFile
 import android.content.res.AssetManager
 import java.io.File
 import java.io.FileInputStream
+import java.io.FileNotFoundException
 import java.io.IOException
 import java.io.InputStream
 import java.nio.ByteBuffer
@@ -17,6 +18,9 @@ public abstract class ModelFolder internal constructor() {
     @Throws(IOException::class)
     protected abstract fun open(path: String): InputStream
 
+    /** The names within a folder of it; none where there is no such folder. */
+    protected abstract fun names(path: String): List<String>
+
     /** The bytes of a file, mapped where that is possible. */
     @Throws(IOException::class)
     internal abstract fun map(path: String): ByteBuffer
@@ -24,56 +28,57 @@ public abstract class ModelFolder internal constructor() {
     /** The file itself, null where it lies inside an APK. */
     internal abstract fun file(path: String): File?
 
-    /** @throws ModelFileError the file is missing. */
-    internal fun read(path: String): ByteArray =
-        try {
-            open(path).use { it.readBytes() }
-        } catch (error: IOException) {
-            throw missing(path, error)
-        }
+    /** The model files of the bundle that have their binding beside them, by name. */
+    public fun models(): List<String> {
+        val names = names(ARTIFACTS).sorted()
+        return names.filter { "$it$BINDING" in names }.map { "$ARTIFACTS/$it" }
+    }
+
+    /** @throws ModelFileError the file is missing or cannot be read. */
+    internal fun read(path: String): ByteArray = try {
+        open(path).use { it.readBytes() }
+    } catch (error: IOException) {
+        throw missing(path, error)
+    }
 
     /** Whether there is such a file. */
-    internal fun has(path: String): Boolean =
-        try {
-            open(path).close()
-            true
-        } catch (_: IOException) {
-            false
-        }
+    internal fun has(path: String): Boolean = try {
+        open(path).close()
+        true
+    } catch (_: IOException) {
+        false
+    }
 
     /**
      * A model file whose bytes are those that [sha256] speaks of.
      *
-     * @throws ModelFileError it is missing or altered.
+     * @throws ModelFileError it is missing, altered or larger than can be mapped.
      */
-    internal fun model(
-        path: String,
-        sha256: String?,
-    ): ModelFile {
-        val bytes =
-            try {
-                map(path)
-            } catch (error: IOException) {
-                throw missing(path, error)
-            }
+    internal fun model(path: String, sha256: String?): ModelFile {
+        val bytes = try {
+            map(path)
+        } catch (error: IOException) {
+            throw missing(path, error)
+        }
         val found = sha256Of(bytes)
         if (sha256 != null && found != sha256) {
             throw ModelFileError(
                 "the model file $path is not the one that was built",
-                "sha256 ${found.take(
-                    SHOWN,
-                )}, ${bytes.capacity()} bytes; its binding says ${sha256.take(SHOWN)}",
-                "copy model and binding from one bundle; Git LFS pointers and truncated copies look like this",
+                "sha256 ${found.take(SHOWN)}, ${bytes.capacity()} bytes; " +
+                    "its binding says ${sha256.take(SHOWN)}",
+                "copy model and binding from one bundle; Git LFS pointers and truncated copies " +
+                    "look like this",
             )
         }
         return ModelFile(bytes, found, file(path))
     }
 
-    private fun missing(
-        path: String,
-        cause: IOException,
-    ) = ModelFileError(
-        "a file of the model is missing",
+    private fun missing(path: String, cause: IOException) = ModelFileError(
+        if (cause is FileNotFoundException) {
+            "a file of the model is missing"
+        } else {
+            "a file of the model cannot be read"
+        },
         "$path: ${cause.message}",
         "copy the whole bundle",
         cause,
@@ -81,14 +86,14 @@ public abstract class ModelFolder internal constructor() {
 
     public companion object {
         private const val SHOWN = 12
+        private const val ARTIFACTS = "artifacts"
+        private const val BINDING = ".binding.json"
 
         /** The folder [root] of the app's assets, `phoneproof` unless the app says otherwise. */
         @JvmStatic
         @JvmOverloads
-        public fun assets(
-            assets: AssetManager,
-            root: String = "phoneproof",
-        ): ModelFolder = AssetFolder(assets, root)
+        public fun assets(assets: AssetManager, root: String = "phoneproof"): ModelFolder =
+            AssetFolder(assets, root)
 
         /** A folder on disk. */
         @JvmStatic
@@ -96,38 +101,34 @@ public abstract class ModelFolder internal constructor() {
     }
 }
 
-private class DiskFolder(
-    private val root: File,
-) : ModelFolder() {
+private class DiskFolder(private val root: File) : ModelFolder() {
     override fun open(path: String): InputStream = FileInputStream(File(root, path))
 
-    override fun map(path: String): ByteBuffer =
-        FileInputStream(File(root, path)).channel.use {
-            it.map(FileChannel.MapMode.READ_ONLY, 0, it.size()).order(ByteOrder.nativeOrder())
-        }
+    override fun names(path: String): List<String> = File(root, path).list().orEmpty().toList()
+
+    override fun map(path: String): ByteBuffer = FileInputStream(File(root, path)).channel.use {
+        mapped(it, 0, it.size())
+    }
 
     override fun file(path: String): File = File(root, path)
 }
 
-private class AssetFolder(
-    private val assets: AssetManager,
-    private val root: String,
-) : ModelFolder() {
+private class AssetFolder(private val assets: AssetManager, private val root: String) :
+    ModelFolder() {
     override fun open(path: String): InputStream = assets.open("$root/$path")
+
+    override fun names(path: String): List<String> = assets.list("$root/$path").orEmpty().toList()
 
     /** Stored without compression (`noCompress "tflite"`) it is mapped, otherwise read. */
     override fun map(path: String): ByteBuffer {
-        val stored =
-            try {
-                assets.openFd("$root/$path")
-            } catch (_: IOException) {
-                return copied(path)
-            }
+        val stored = try {
+            assets.openFd("$root/$path")
+        } catch (_: IOException) {
+            return copied(path)
+        }
         return stored.use { entry ->
             FileInputStream(entry.fileDescriptor).channel.use {
-                it
-                    .map(FileChannel.MapMode.READ_ONLY, entry.startOffset, entry.declaredLength)
-                    .order(ByteOrder.nativeOrder())
+                mapped(it, entry.startOffset, entry.declaredLength)
             }
         }
     }
@@ -141,6 +142,11 @@ private class AssetFolder(
         direct.clear()
         return direct
     }
+}
+
+private fun mapped(channel: FileChannel, start: Long, length: Long): ByteBuffer {
+    if (length > Int.MAX_VALUE) throw IOException("$length bytes are more than can be mapped")
+    return channel.map(FileChannel.MapMode.READ_ONLY, start, length).order(ByteOrder.nativeOrder())
 }
 
 /** Lower-case hexadecimal, of the bytes from 0 to the limit. */

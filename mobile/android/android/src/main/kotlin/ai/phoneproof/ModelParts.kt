@@ -26,24 +26,20 @@ internal class ModelParts private constructor(
     val vectors: GoldenVectors?,
 ) {
     /** Golden inputs, made by [input] from the golden pictures; null where there are none. */
-    fun check(
-        input: PictureInput,
-        leastSnrDb: Double,
-    ): GoldenCheck? {
+    fun check(input: PictureInput, leastSnrDb: Double): GoldenCheck? {
         val known = vectors ?: return null
         val chosen = known.cases.filter { it.isLossless && "alpha" !in it.flags }.take(CHECKED)
         if (chosen.isEmpty()) return null
-        val inputs =
-            chosen.map { case ->
-                input.fill(known.picture(case))
-                val copy = directBuffer(input.tensor.capacity())
-                copy.put(input.tensor.duplicate().apply { clear() }).clear()
-                GoldenInput(copy, case.outputs.map { known.values(it) })
-            }
+        val inputs = chosen.map { case ->
+            input.fill(known.picture(case))
+            val copy = directBuffer(input.tensor.capacity())
+            copy.put(input.tensor.duplicate().apply { clear() }).clear()
+            GoldenInput(copy, case.outputs.map { known.values(it) })
+        }
         return GoldenCheck(inputs, leastSnrDb)
     }
 
-    /** @throws BindingError the loaded file does not have the tensors that the binding speaks of. */
+    /** @throws BindingError the loaded file does not have the tensors that the binding names. */
     fun requireTensors(engine: Engine) {
         val image = binding.image
         val given = engine.inputs[0]
@@ -59,10 +55,7 @@ internal class ModelParts private constructor(
         }
     }
 
-    private fun otherTensor(
-        what: String,
-        found: String,
-    ) = BindingError(
+    private fun otherTensor(what: String, found: String) = BindingError(
         "the model's $what is not what the binding says",
         found,
         "use model and binding of one bundle",
@@ -76,10 +69,7 @@ internal class ModelParts private constructor(
          *
          * @throws PhoneproofError a missing, altered or newer file, or parts of several bundles.
          */
-        fun read(
-            folder: ModelFolder,
-            path: String,
-        ): ModelParts {
+        fun read(folder: ModelFolder, path: String): ModelParts {
             val contract = Contract.parse(String(folder.read("contract.json")))
             val binding = Binding.parse(String(folder.read("$path.binding.json")), contract)
             val file = folder.model(path, binding.artifact)

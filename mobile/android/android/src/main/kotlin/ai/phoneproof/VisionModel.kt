@@ -26,6 +26,7 @@ import java.io.Closeable
 import java.io.File
 import java.io.IOException
 import java.util.concurrent.Executors
+import java.util.concurrent.RejectedExecutionException
 import kotlin.coroutines.suspendCoroutine
 
 /**
@@ -36,13 +37,11 @@ import kotlin.coroutines.suspendCoroutine
  *   ones.
  * @property store where the choice is remembered; null: in the app's preferences.
  */
-public class VisionModelOptions
-    @JvmOverloads
-    constructor(
-        public val limits: TrialLimits = TrialLimits(),
-        public val leastSnrDb: Double = 35.0,
-        public val store: SelectionStore? = null,
-    )
+public class VisionModelOptions @JvmOverloads constructor(
+    public val limits: TrialLimits = TrialLimits(),
+    public val leastSnrDb: Double = 35.0,
+    public val store: SelectionStore? = null,
+)
 
 /**
  * A model that sees exactly what training saw: pictures in, results out.
@@ -62,9 +61,9 @@ public class VisionModel private constructor(
     private val lock = Any()
     private val decoder = Decoder(parts.contract, parts.binding)
     private val outputs = outputTensors(engine)
-    private val worker =
-        lazy { Executors.newSingleThreadExecutor { Thread(it, "phoneproof model") } }
-    private var isClosed = false
+    private val worker = Executors.newSingleThreadExecutor { Thread(it, "phoneproof model") }
+
+    @Volatile private var isClosed = false
 
     /** What the model means. */
     public val contract: Contract get() = parts.contract
@@ -72,11 +71,19 @@ public class VisionModel private constructor(
     /** How the file's tensors carry that. */
     public val binding: Binding get() = parts.binding
 
-    /** What computes now. */
-    public val acceleratorInUse: Accelerator get() = locked { engine.acceleratorInUse }
+    /** What computes now. Does not wait for a call that is being served, as [whyNot] does not. */
+    public val acceleratorInUse: Accelerator
+        get() {
+            requireOpen()
+            return engine.acceleratorInUse
+        }
 
     /** Every other accelerator, with the reason against it. */
-    public val whyNot: List<Trial> get() = locked { engine.whyNot }
+    public val whyNot: List<Trial>
+        get() {
+            requireOpen()
+            return engine.whyNot
+        }
 
     /**
      * Detections, best first; boxes are in pixels of the upright picture.
@@ -87,10 +94,8 @@ public class VisionModel private constructor(
      */
     @JvmOverloads
     @Throws(PhoneproofError::class)
-    public fun detect(
-        bitmap: Bitmap?,
-        rotationDegrees: Int = 0,
-    ): List<Detection> = detecting { input.fill(bitmap, rotationDegrees) }
+    public fun detect(bitmap: Bitmap?, rotationDegrees: Int = 0): List<Detection> =
+        detecting { input.fill(bitmap, rotationDegrees) }
 
     /** Detections of a picture file, its orientation tag heeded as the contract says. */
     @Throws(PhoneproofError::class)
@@ -99,17 +104,13 @@ public class VisionModel private constructor(
 
     /** Detections of what [uri] leads to, a picked photo say. */
     @Throws(PhoneproofError::class)
-    public fun detect(
-        context: Context,
-        uri: Uri,
-    ): List<Detection> = detecting { input.files.decode(context, uri).use(input::fill) }
+    public fun detect(context: Context, uri: Uri): List<Detection> =
+        detecting { input.files.decode(context, uri).use(input::fill) }
 
     /** Detections of a camera frame (YUV_420_888), which must stay open until this returns. */
     @Throws(PhoneproofError::class)
-    public fun detect(
-        frame: Image?,
-        rotationDegrees: Int,
-    ): List<Detection> = detecting { input.fill(frame, rotationDegrees) }
+    public fun detect(frame: Image?, rotationDegrees: Int): List<Detection> =
+        detecting { input.fill(frame, rotationDegrees) }
 
     /**
      * Classes, most probable first.
@@ -120,10 +121,8 @@ public class VisionModel private constructor(
      */
     @JvmOverloads
     @Throws(PhoneproofError::class)
-    public fun classify(
-        bitmap: Bitmap?,
-        rotationDegrees: Int = 0,
-    ): List<Classification> = classifying { input.fill(bitmap, rotationDegrees) }
+    public fun classify(bitmap: Bitmap?, rotationDegrees: Int = 0): List<Classification> =
+        classifying { input.fill(bitmap, rotationDegrees) }
 
     /** Classes of a picture file, its orientation tag heeded as the contract says. */
     @Throws(PhoneproofError::class)
@@ -132,23 +131,17 @@ public class VisionModel private constructor(
 
     /** Classes of what [uri] leads to, a picked photo say. */
     @Throws(PhoneproofError::class)
-    public fun classify(
-        context: Context,
-        uri: Uri,
-    ): List<Classification> = classifying { input.files.decode(context, uri).use(input::fill) }
+    public fun classify(context: Context, uri: Uri): List<Classification> =
+        classifying { input.files.decode(context, uri).use(input::fill) }
 
     /** Classes of a camera frame (YUV_420_888), which must stay open until this returns. */
     @Throws(PhoneproofError::class)
-    public fun classify(
-        frame: Image?,
-        rotationDegrees: Int,
-    ): List<Classification> = classifying { input.fill(frame, rotationDegrees) }
+    public fun classify(frame: Image?, rotationDegrees: Int): List<Classification> =
+        classifying { input.fill(frame, rotationDegrees) }
 
     /** [detect] without blocking the caller's thread. */
-    public suspend fun awaitDetect(
-        bitmap: Bitmap?,
-        rotationDegrees: Int = 0,
-    ): List<Detection> = awaited { detect(bitmap, rotationDegrees) }
+    public suspend fun awaitDetect(bitmap: Bitmap?, rotationDegrees: Int = 0): List<Detection> =
+        awaited { detect(bitmap, rotationDegrees) }
 
     /** [classify] without blocking the caller's thread. */
     public suspend fun awaitClassify(
@@ -163,26 +156,17 @@ public class VisionModel private constructor(
      */
     @JvmOverloads
     @Throws(PhoneproofError::class, IOException::class)
-    public fun dumpPixels(
-        bitmap: Bitmap?,
-        file: File,
-        rotationDegrees: Int = 0,
-    ): Unit =
-        locked {
-            input.fill(bitmap, rotationDegrees)
-            PixelDump.write(input.tensor, file)
-        }
+    public fun dumpPixels(bitmap: Bitmap?, file: File, rotationDegrees: Int = 0): Unit = locked {
+        input.fill(bitmap, rotationDegrees)
+        PixelDump.write(input.tensor, file)
+    }
 
     /** The same of a picture file. */
     @Throws(PhoneproofError::class, IOException::class)
-    public fun dumpPixels(
-        picture: File,
-        file: File,
-    ): Unit =
-        locked {
-            input.files.decode(picture).use(input::fill)
-            PixelDump.write(input.tensor, file)
-        }
+    public fun dumpPixels(picture: File, file: File): Unit = locked {
+        input.files.decode(picture).use(input::fill)
+        PixelDump.write(input.tensor, file)
+    }
 
     /** Frees the engine; waits for a call that is being served. Later calls throw [ClosedError]. */
     override fun close() {
@@ -190,23 +174,21 @@ public class VisionModel private constructor(
             if (isClosed) return
             isClosed = true
             engine.close()
-            if (worker.isInitialized()) worker.value.shutdown()
+            worker.shutdown()
         }
     }
 
-    private inline fun detecting(fill: () -> GeometryPlan): List<Detection> =
-        locked {
-            requireTask(Task.DETECT, "detect")
-            val plan = fill()
-            decoder.detections(run(), plan)
-        }
+    private inline fun detecting(fill: () -> GeometryPlan): List<Detection> = locked {
+        requireTask(Task.DETECT, "detect")
+        val plan = fill()
+        decoder.detections(run(), plan)
+    }
 
-    private inline fun classifying(fill: () -> GeometryPlan): List<Classification> =
-        locked {
-            requireTask(Task.CLASSIFY, "classify")
-            fill()
-            decoder.classes(run())
-        }
+    private inline fun classifying(fill: () -> GeometryPlan): List<Classification> = locked {
+        requireTask(Task.CLASSIFY, "classify")
+        fill()
+        decoder.classes(run())
+    }
 
     private fun run(): List<OutputTensor> {
         val found = engine.run(input.tensor)
@@ -214,28 +196,32 @@ public class VisionModel private constructor(
         return outputs
     }
 
-    private suspend fun <T> awaited(work: () -> T): T =
-        suspendCoroutine { continuation ->
-            locked {
-                worker.value.execute { continuation.resumeWith(runCatching(work)) }
-            }
+    /** Takes no lock: the caller may be the main thread while a call is being served. */
+    private suspend fun <T> awaited(work: () -> T): T = suspendCoroutine { continuation ->
+        requireOpen()
+        try {
+            worker.execute { continuation.resumeWith(runCatching(work)) }
+        } catch (error: RejectedExecutionException) {
+            throw closed(error)
         }
+    }
 
-    private inline fun <T> locked(work: () -> T): T =
-        synchronized(lock) {
-            if (isClosed) {
-                throw ClosedError(
-                    "the model is closed",
-                    nextStep = "open it again, or close it after its last use",
-                )
-            }
-            work()
-        }
+    private inline fun <T> locked(work: () -> T): T = synchronized(lock) {
+        requireOpen()
+        work()
+    }
 
-    private fun requireTask(
-        task: Task,
-        call: String,
-    ) {
+    private fun requireOpen() {
+        if (isClosed) throw closed()
+    }
+
+    private fun closed(cause: Exception? = null) = ClosedError(
+        "the model is closed",
+        nextStep = "open it again, or close it after its last use",
+        cause = cause,
+    )
+
+    private fun requireTask(task: Task, call: String) {
         if (contract.task == task) return
         throw ContractError(
             "$call is not what this model does",
@@ -288,15 +274,14 @@ public class VisionModel private constructor(
         ): VisionModel {
             val parts = ModelParts.read(folder, model)
             val input = PictureInput(parts.contract.image, parts.binding.image)
-            val engine =
-                AcceleratedEngine.open(
-                    engines,
-                    parts.file,
-                    parts.check(input, options.leastSnrDb),
-                    options.store ?: SharedPreferencesStore(context),
-                    selectionKey(context, parts.file, engines),
-                    options.limits,
-                )
+            val engine = AcceleratedEngine.open(
+                engines,
+                parts.file,
+                parts.check(input, options.leastSnrDb),
+                options.store ?: SharedPreferencesStore(context),
+                selectionKey(context, parts.file, engines),
+                options.limits,
+            )
             try {
                 parts.requireTensors(engine)
                 return VisionModel(parts, input, engine)

@@ -1,5 +1,9 @@
 package ai.phoneproof
 
+import java.io.File
+import java.io.RandomAccessFile
+import java.util.zip.ZipEntry
+import java.util.zip.ZipOutputStream
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNull
@@ -12,9 +16,6 @@ import org.junit.rules.TemporaryFolder
 import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
-import java.io.File
-import java.util.zip.ZipEntry
-import java.util.zip.ZipOutputStream
 
 /** Bundles in the assets of an app and on disk. */
 @RunWith(RobolectricTestRunner::class)
@@ -55,15 +56,22 @@ class ModelFolderTest {
     }
 
     @Test
+    fun `a file that is too large to be mapped is refused`() {
+        // Sparse: it takes no room.
+        RandomAccessFile(File(temporary.root, "huge.tflite"), "rw").use { it.setLength(3L shl 30) }
+        val error = assertThrows(ModelFileError::class.java) { disk.model("huge.tflite", null) }
+        assertTrue("$error", "cannot be read" in error.failed && "3221225472" in "$error")
+    }
+
+    @Test
     fun `a missing and an altered model are told apart`() {
         for (folder in listOf(assets, disk)) {
             val missing =
                 assertThrows(ModelFileError::class.java) { folder.model("none.tflite", null) }
             assertTrue(missing.failed, "missing" in missing.failed)
-            val altered =
-                assertThrows(ModelFileError::class.java) {
-                    folder.model("model.tflite", "0".repeat(64))
-                }
+            val altered = assertThrows(ModelFileError::class.java) {
+                folder.model("model.tflite", "0".repeat(64))
+            }
             assertTrue(altered.failed, "not the one that was built" in altered.failed)
         }
     }

@@ -10,11 +10,10 @@ import ai.phoneproof.engine.TensorInfo
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import java.util.concurrent.CountDownLatch
 
 /** A classifier of 4 x 4 pixels on disk; its "model file" is a few bytes that no library reads. */
-internal class SmallBundle(
-    val folder: File,
-) {
+internal class SmallBundle(val folder: File) {
     val path = "artifacts/model_float32.tflite"
 
     init {
@@ -40,10 +39,7 @@ internal class SmallBundle(
          "anchors": null, "nms_in_file": false, "decode_override": null}
         """.trimIndent()
 
-    fun write(
-        name: String,
-        text: String,
-    ) = File(folder, name).writeText(text)
+    fun write(name: String, text: String) = File(folder, name).writeText(text)
 
     companion object {
         const val MODEL = "bytes that stand for a model"
@@ -64,10 +60,8 @@ internal class SmallBundle(
 }
 
 /** Gives the share of red in the picture as the first probability; watches for a second caller. */
-internal class RedEngines(
-    private val waitMs: Long = 0,
-    private val breaks: Boolean = false,
-) : EngineFactory {
+internal class RedEngines(private val waitMs: Long = 0, private val breaks: Boolean = false) :
+    EngineFactory {
     override val name = "fake"
     override val candidates = listOf(Accelerator.cpu(1))
 
@@ -77,38 +71,40 @@ internal class RedEngines(
 
     @Volatile var isClosed = false
 
-    override fun open(
-        model: ModelFile,
-        accelerator: Accelerator,
-    ): Engine =
-        object : Engine {
-            override val name = "fake"
-            override val version = "1"
-            override val accelerator = accelerator
-            override val inputs = listOf(TensorInfo("image", DType.FLOAT32, listOf(1, 4, 4, 3)))
-            override val outputs = listOf(TensorInfo("probabilities", DType.FLOAT32, listOf(1, 2)))
-            private val result = ByteBuffer.allocateDirect(8).order(ByteOrder.nativeOrder())
-            private var runs = 0
+    /** Runs wait until it opens; [entered] does when one has begun to. */
+    @Volatile var gate = CountDownLatch(0)
+    val entered = CountDownLatch(1)
 
-            override fun run(input: ByteBuffer): List<ByteBuffer> {
-                if (++inside > 1) overlapped = true
-                if (waitMs > 0) Thread.sleep(waitMs)
-                // One run warms up and some are timed when the model is opened.
-                if (breaks && ++runs > 1) error("device lost")
-                var red = 0f
-                var sum = 1e-6f
-                for (i in 0 until 48) {
-                    val value = input.getFloat(4 * i)
-                    sum += value
-                    if (i % 3 == 0) red += value
-                }
-                result.putFloat(0, red / sum).putFloat(4, 1 - red / sum)
-                inside--
-                return listOf(result)
-            }
+    override fun open(model: ModelFile, accelerator: Accelerator): Engine = object : Engine {
+        override val name = "fake"
+        override val version = "1"
+        override val accelerator = accelerator
+        override val inputs = listOf(TensorInfo("image", DType.FLOAT32, listOf(1, 4, 4, 3)))
+        override val outputs = listOf(TensorInfo("probabilities", DType.FLOAT32, listOf(1, 2)))
+        private val result = ByteBuffer.allocateDirect(8).order(ByteOrder.nativeOrder())
+        private var runs = 0
 
-            override fun close() {
-                isClosed = true
+        override fun run(input: ByteBuffer): List<ByteBuffer> {
+            if (++inside > 1) overlapped = true
+            if (waitMs > 0) Thread.sleep(waitMs)
+            if (gate.count > 0) entered.countDown()
+            gate.await()
+            // One run warms up and some are timed when the model is opened.
+            if (breaks && ++runs > 1) error("device lost")
+            var red = 0f
+            var sum = 1e-6f
+            for (i in 0 until 48) {
+                val value = input.getFloat(4 * i)
+                sum += value
+                if (i % 3 == 0) red += value
             }
+            result.putFloat(0, red / sum).putFloat(4, 1 - red / sum)
+            inside--
+            return listOf(result)
         }
+
+        override fun close() {
+            isClosed = true
+        }
+    }
 }

@@ -3,9 +3,19 @@ package ai.phoneproof
 import ai.phoneproof.acceleration.MemoryStore
 import ai.phoneproof.acceleration.TrialLimits
 import ai.phoneproof.acceleration.TrialState
+import ai.phoneproof.decode.Classification
 import android.content.Context
 import android.graphics.Bitmap
 import android.graphics.Color
+import java.io.File
+import java.lang.management.ManagementFactory
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.TimeUnit
+import kotlin.concurrent.thread
+import kotlin.coroutines.Continuation
+import kotlin.coroutines.EmptyCoroutineContext
+import kotlin.coroutines.startCoroutine
+import kotlin.math.abs
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertThrows
@@ -17,14 +27,6 @@ import org.junit.rules.TemporaryFolder
 import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
-import java.io.File
-import java.lang.management.ManagementFactory
-import java.util.concurrent.CountDownLatch
-import java.util.concurrent.TimeUnit
-import kotlin.coroutines.Continuation
-import kotlin.coroutines.EmptyCoroutineContext
-import kotlin.coroutines.startCoroutine
-import kotlin.math.abs
 
 /** A model from its files to its results, with an engine that only looks at red. */
 @RunWith(RobolectricTestRunner::class)
@@ -55,22 +57,21 @@ class VisionModelTest {
     @Test
     fun `missing, altered and foreign files are refused`() {
         val other = "0".repeat(64)
-        val cases =
-            listOf<Pair<Class<out PhoneproofError>, () -> Unit>>(
-                ModelFileError::class.java to { File(bundle.folder, bundle.path).delete() },
-                ModelFileError::class.java to
-                    { bundle.write(bundle.path, "bytes that stand for a modeL") },
-                ModelFileError::class.java to { File(bundle.folder, "contract.json").delete() },
-                ContractError::class.java to {
-                    bundle.write(
-                        "contract.json",
-                        SmallBundle.CONTRACT.replace("contract/1", "contract/2"),
-                    )
-                },
-                BindingError::class.java to { binding(bundle.binding(contract = other)) },
-                BindingError::class.java to { binding(bundle.binding(output = "logits")) },
-                BindingError::class.java to { binding("no JSON") },
-            )
+        val cases = listOf<Pair<Class<out PhoneproofError>, () -> Unit>>(
+            ModelFileError::class.java to { File(bundle.folder, bundle.path).delete() },
+            ModelFileError::class.java to
+                { bundle.write(bundle.path, "bytes that stand for a modeL") },
+            ModelFileError::class.java to { File(bundle.folder, "contract.json").delete() },
+            ContractError::class.java to {
+                bundle.write(
+                    "contract.json",
+                    SmallBundle.CONTRACT.replace("contract/1", "contract/2"),
+                )
+            },
+            BindingError::class.java to { binding(bundle.binding(contract = other)) },
+            BindingError::class.java to { binding(bundle.binding(output = "logits")) },
+            BindingError::class.java to { binding("no JSON") },
+        )
         for ((type, spoil) in cases) {
             writeBundle()
             spoil()
@@ -118,16 +119,15 @@ class VisionModelTest {
     fun `two threads at once are served one after the other`() {
         val engines = RedEngines(waitMs = 2)
         val model = open(engines)
-        val threads =
-            List(4) { number ->
-                Thread {
-                    repeat(10) {
-                        val wanted = if (number % 2 == 0) "red" else "other"
-                        val picture = filled(if (number % 2 == 0) Color.RED else Color.GREEN)
-                        check(model.classify(picture).first().label == wanted)
-                    }
+        val threads = List(4) { number ->
+            Thread {
+                repeat(10) {
+                    val wanted = if (number % 2 == 0) "red" else "other"
+                    val picture = filled(if (number % 2 == 0) Color.RED else Color.GREEN)
+                    check(model.classify(picture).first().label == wanted)
                 }
             }
+        }
         var failure: Throwable? = null
         threads.forEach { it.setUncaughtExceptionHandler { _, error -> failure = error } }
         threads.forEach { it.start() }
@@ -146,21 +146,36 @@ class VisionModelTest {
     }
 
     @Test
+    fun `a thread that only asks is not kept waiting by a call that is being served`() {
+        val engines = RedEngines()
+        open(engines).use { model ->
+            engines.gate = CountDownLatch(1)
+            val served = awaiting { model.awaitClassify(red) }
+            check(engines.entered.await(20, TimeUnit.SECONDS)) { "it is not being served" }
+            val asked = CountDownLatch(3)
+            var second: Awaiting<List<Classification>>? = null
+            thread {
+                model.acceleratorInUse
+                asked.countDown()
+                model.whyNot
+                asked.countDown()
+                second = awaiting { model.awaitClassify(red) }
+                asked.countDown()
+            }
+            val wasFree = asked.await(20, TimeUnit.SECONDS)
+            engines.gate.countDown()
+            assertTrue("${asked.count} calls waited", wasFree)
+            assertEquals("red", served.get().getOrThrow().first().label)
+            assertEquals("red", second!!.get().getOrThrow().first().label)
+        }
+    }
+
+    @Test
     fun `the choice is remembered in the app's preferences`() {
         open(store = null).close()
         val names =
-            context
-                .getSharedPreferences(
-                    "ai.phoneproof.accelerators",
-                    Context.MODE_PRIVATE,
-                ).all
-        assertTrue(
-            "$names",
-            names.values
-                .single()
-                .toString()
-                .contains(TrialState.CHOSEN.name),
-        )
+            context.getSharedPreferences("ai.phoneproof.accelerators", Context.MODE_PRIVATE).all
+        assertTrue("$names", names.values.single().toString().contains(TrialState.CHOSEN.name))
     }
 
     @Test
@@ -181,10 +196,7 @@ class VisionModelTest {
             val file = File(temporary.root, "dump.bin")
             model.dumpPixels(red, file)
             val values =
-                java.nio.ByteBuffer
-                    .wrap(
-                        file.readBytes(),
-                    ).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+                java.nio.ByteBuffer.wrap(file.readBytes()).order(java.nio.ByteOrder.LITTLE_ENDIAN)
             assertEquals(192, values.limit())
             for (i in 0 until 48) {
                 assertTrue(abs(values.getFloat(4 * i) - if (i % 3 == 0) 255f else 0f) < 1e-6)
@@ -198,28 +210,35 @@ class VisionModelTest {
         engines: RedEngines = RedEngines(),
         store: MemoryStore? = MemoryStore(),
     ): VisionModel {
-        val options =
-            VisionModelOptions(
-                TrialLimits(loadMs = 2000, runMs = 2000, warmUpRuns = 0, timedRuns = 1),
-                store = store,
-            )
+        val options = VisionModelOptions(
+            TrialLimits(loadMs = 2000, runMs = 2000, warmUpRuns = 0, timedRuns = 1),
+            store = store,
+        )
         return VisionModel.fromFile(context, bundle.folder, bundle.path, engines, options)
     }
 
     private fun filled(color: Int): Bitmap =
         Bitmap.createBitmap(9, 7, Bitmap.Config.ARGB_8888).apply { eraseColor(color) }
 
-    private fun <T> awaited(work: suspend () -> T): Result<T> {
-        val done = CountDownLatch(1)
-        var result: Result<T>? = null
-        work.startCoroutine(
-            Continuation(EmptyCoroutineContext) {
-                result = it
-                done.countDown()
-            },
-        )
-        check(done.await(20, TimeUnit.SECONDS)) { "it did not resume" }
-        return checkNotNull(result)
+    private fun <T> awaited(work: suspend () -> T): Result<T> = awaiting(work).get()
+
+    private fun <T> awaiting(work: suspend () -> T): Awaiting<T> =
+        Awaiting<T>().also { work.startCoroutine(it) }
+
+    private class Awaiting<T> : Continuation<T> {
+        private val done = CountDownLatch(1)
+        private var result: Result<T>? = null
+        override val context = EmptyCoroutineContext
+
+        override fun resumeWith(result: Result<T>) {
+            this.result = result
+            done.countDown()
+        }
+
+        fun get(): Result<T> {
+            check(done.await(20, TimeUnit.SECONDS)) { "it did not resume" }
+            return checkNotNull(result)
+        }
     }
 
     private fun used(): Long {
@@ -228,9 +247,7 @@ class VisionModelTest {
             Thread.sleep(20)
         }
         val buffers =
-            ManagementFactory.getPlatformMXBeans(
-                java.lang.management.BufferPoolMXBean::class.java,
-            )
+            ManagementFactory.getPlatformMXBeans(java.lang.management.BufferPoolMXBean::class.java)
         val heap = ManagementFactory.getMemoryMXBean().heapMemoryUsage.used
         return heap + buffers.sumOf { it.memoryUsed }
     }

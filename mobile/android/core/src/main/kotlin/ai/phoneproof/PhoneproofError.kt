@@ -17,92 +17,71 @@ public sealed class PhoneproofError(
 ) : RuntimeException(sentence(failed, found, nextStep), cause)
 
 /** A contract that cannot be read, or whose geometry does not fit a picture. */
-public class ContractError
-    @JvmOverloads
-    constructor(
-        failed: String,
-        found: String? = null,
-        nextStep: String? = null,
-        cause: Throwable? = null,
-    ) : PhoneproofError(failed, found, nextStep, cause)
+public class ContractError @JvmOverloads constructor(
+    failed: String,
+    found: String? = null,
+    nextStep: String? = null,
+    cause: Throwable? = null,
+) : PhoneproofError(failed, found, nextStep, cause)
 
 /** A binding that cannot be read, is of another contract, or does not describe its file. */
-public class BindingError
-    @JvmOverloads
-    constructor(
-        failed: String,
-        found: String? = null,
-        nextStep: String? = null,
-        cause: Throwable? = null,
-    ) : PhoneproofError(failed, found, nextStep, cause)
+public class BindingError @JvmOverloads constructor(
+    failed: String,
+    found: String? = null,
+    nextStep: String? = null,
+    cause: Throwable? = null,
+) : PhoneproofError(failed, found, nextStep, cause)
 
 /** A picture that is empty, too large, recycled or otherwise no picture. */
-public class ImageError
-    @JvmOverloads
-    constructor(
-        failed: String,
-        found: String? = null,
-        nextStep: String? = null,
-        cause: Throwable? = null,
-    ) : PhoneproofError(failed, found, nextStep, cause)
+public class ImageError @JvmOverloads constructor(
+    failed: String,
+    found: String? = null,
+    nextStep: String? = null,
+    cause: Throwable? = null,
+) : PhoneproofError(failed, found, nextStep, cause)
 
 /** Output tensors that are missing or are not what the binding says. */
-public class OutputError
-    @JvmOverloads
-    constructor(
-        failed: String,
-        found: String? = null,
-        nextStep: String? = null,
-        cause: Throwable? = null,
-    ) : PhoneproofError(failed, found, nextStep, cause)
+public class OutputError @JvmOverloads constructor(
+    failed: String,
+    found: String? = null,
+    nextStep: String? = null,
+    cause: Throwable? = null,
+) : PhoneproofError(failed, found, nextStep, cause)
 
 /** A model file that is missing, altered or no model. */
-public class ModelFileError
-    @JvmOverloads
-    constructor(
-        failed: String,
-        found: String? = null,
-        nextStep: String? = null,
-        cause: Throwable? = null,
-    ) : PhoneproofError(failed, found, nextStep, cause)
+public class ModelFileError @JvmOverloads constructor(
+    failed: String,
+    found: String? = null,
+    nextStep: String? = null,
+    cause: Throwable? = null,
+) : PhoneproofError(failed, found, nextStep, cause)
 
 /** An inference engine or its accelerator that failed. */
-public class EngineError
-    @JvmOverloads
-    constructor(
-        failed: String,
-        found: String? = null,
-        nextStep: String? = null,
-        cause: Throwable? = null,
-    ) : PhoneproofError(failed, found, nextStep, cause)
+public class EngineError @JvmOverloads constructor(
+    failed: String,
+    found: String? = null,
+    nextStep: String? = null,
+    cause: Throwable? = null,
+) : PhoneproofError(failed, found, nextStep, cause)
 
 /** A call on something that was closed before. */
-public class ClosedError
-    @JvmOverloads
-    constructor(
-        failed: String,
-        found: String? = null,
-        nextStep: String? = null,
-        cause: Throwable? = null,
-    ) : PhoneproofError(failed, found, nextStep, cause)
+public class ClosedError @JvmOverloads constructor(
+    failed: String,
+    found: String? = null,
+    nextStep: String? = null,
+    cause: Throwable? = null,
+) : PhoneproofError(failed, found, nextStep, cause)
 
 /** A second thread in something that serves one at a time. */
-public class BusyError
-    @JvmOverloads
-    constructor(
-        failed: String,
-        found: String? = null,
-        nextStep: String? = null,
-        cause: Throwable? = null,
-    ) : PhoneproofError(failed, found, nextStep, cause)
-
-private fun sentence(
+public class BusyError @JvmOverloads constructor(
     failed: String,
-    found: String?,
-    nextStep: String?,
-): String =
-    buildString {
-        append(failed)
-        if (found != null) append("; found: ").append(found)
-        if (nextStep != null) append("; next: ").append(nextStep)
-    }
+    found: String? = null,
+    nextStep: String? = null,
+    cause: Throwable? = null,
+) : PhoneproofError(failed, found, nextStep, cause)
+
+private fun sentence(failed: String, found: String?, nextStep: String?): String = buildString {
+    append(failed)
+    if (found != null) append("; found: ").append(found)
+    if (nextStep != null) append("; next: ").append(nextStep)
+}

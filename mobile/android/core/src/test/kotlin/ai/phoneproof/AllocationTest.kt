@@ -18,10 +18,10 @@ import ai.phoneproof.pixels.PixelPipeline
 import ai.phoneproof.pixels.RgbPicture
 import ai.phoneproof.pixels.YuvPicture
 import ai.phoneproof.vectors.noise
-import org.junit.Assert.assertTrue
-import org.junit.Test
 import java.lang.management.ManagementFactory
 import java.nio.ByteBuffer
+import org.junit.Assert.assertTrue
+import org.junit.Test
 
 private const val WARM_UP = 300
 private const val FRAMES = 200
@@ -29,8 +29,7 @@ private const val TRIES = 5
 
 /** A frame after the first of its size allocates nothing. */
 internal class AllocationTest {
-    private val threads =
-        ManagementFactory.getThreadMXBean() as com.sun.management.ThreadMXBean
+    private val threads = ManagementFactory.getThreadMXBean() as com.sun.management.ThreadMXBean
 
     /** The least of some tries: the compiler may finish a method, and count against us, in one. */
     private fun bytesPerFrame(frame: () -> Unit): Long {

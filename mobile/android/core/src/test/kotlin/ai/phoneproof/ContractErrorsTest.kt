@@ -4,12 +4,12 @@ import ai.phoneproof.contract.Binding
 import ai.phoneproof.contract.Contract
 import ai.phoneproof.vectors.VectorFile
 import ai.phoneproof.vectors.source
+import java.io.File
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertNotNull
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
-import java.io.File
 
 /** Damaged or foreign documents: a typed error that says what to do, and nothing else. */
 internal class ContractErrorsTest {
@@ -78,32 +78,30 @@ internal class ContractErrorsTest {
     @Test
     fun `a binding of another contract is refused`() {
         val other = Contract.parse(contract.replace("1.0.0", "1.0.1"))
-        val error =
-            assertThrows(BindingError::class.java) { Binding.parse(binding, other) }
+        val error = assertThrows(BindingError::class.java) { Binding.parse(binding, other) }
         checkWords(error)
         assertTrue(error.found!!.contains(other.sha256.take(12)))
     }
 
     private companion object {
         val CONTRACT_FIELD = Regex("\"contract\":\"[0-9a-f]*\",")
-        val WRONG =
-            listOf(
-                "\"detect\"" to "\"embed\"",
-                "\"rgb\"" to "\"gray\"",
-                "\"scale\":0.00392156862745098" to "\"scale\":0",
-                "\"scale\":0.00392156862745098" to "\"scale\":\"1\"",
-                "\"scale\":0.00392156862745098" to "\"scale\":1e999",
-                "\"std\":[1.0,1.0,1.0]" to "\"std\":[1.0,1.0]",
-                "\"opencv.linear\"" to "\"opencv.lanczos\"",
-                "\"opencv.linear\"" to "\"tensorflow.bilinear_legacy\"",
-                "\"size\":[64,96]" to "\"size\":[64]",
-                "\"size\":[64,96]" to "\"size\":[0,96]",
-                "\"size\":[64,96]" to "\"size\":[64.5,96]",
-                "\"value\":[114,114,114]" to "\"value\":[114,114,256]",
-                "\"confidence\":0.9" to "\"confidence\":1.5",
-                "\"iou\":0.5" to "\"iou\":0",
-                "\"labels\":[\"cat\"" to "\"labels\":[1",
-                "\"alpha\":\"drop\"" to "\"alpha\":[1,2]",
-            )
+        val WRONG = listOf(
+            "\"detect\"" to "\"embed\"",
+            "\"rgb\"" to "\"gray\"",
+            "\"scale\":0.00392156862745098" to "\"scale\":0",
+            "\"scale\":0.00392156862745098" to "\"scale\":\"1\"",
+            "\"scale\":0.00392156862745098" to "\"scale\":1e999",
+            "\"std\":[1.0,1.0,1.0]" to "\"std\":[1.0,1.0]",
+            "\"opencv.linear\"" to "\"opencv.lanczos\"",
+            "\"opencv.linear\"" to "\"tensorflow.bilinear_legacy\"",
+            "\"size\":[64,96]" to "\"size\":[64]",
+            "\"size\":[64,96]" to "\"size\":[0,96]",
+            "\"size\":[64,96]" to "\"size\":[64.5,96]",
+            "\"value\":[114,114,114]" to "\"value\":[114,114,256]",
+            "\"confidence\":0.9" to "\"confidence\":1.5",
+            "\"iou\":0.5" to "\"iou\":0",
+            "\"labels\":[\"cat\"" to "\"labels\":[1",
+            "\"alpha\":\"drop\"" to "\"alpha\":[1,2]",
+        )
     }
 }

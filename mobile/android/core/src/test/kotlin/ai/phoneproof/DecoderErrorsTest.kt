@@ -8,12 +8,12 @@ import ai.phoneproof.decode.OutputTensor
 import ai.phoneproof.pixels.GeometryPlan
 import ai.phoneproof.vectors.VectorFile
 import ai.phoneproof.vectors.source
+import java.io.File
+import java.nio.ByteBuffer
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
-import java.io.File
-import java.nio.ByteBuffer
 
 /** Tensors that are not what the binding says; the vectors hold the bindings that are refused. */
 internal class DecoderErrorsTest {
@@ -32,10 +32,7 @@ internal class DecoderErrorsTest {
     private val boxes = zeros("boxes", listOf(1, 60, 4))
     private val scores = zeros("scores", listOf(1, 60, 3))
 
-    private fun refused(
-        vararg outputs: OutputTensor,
-        index: Int = 0,
-    ): OutputError =
+    private fun refused(vararg outputs: OutputTensor, index: Int = 0): OutputError =
         assertThrows(OutputError::class.java) {
             decoder.detections(outputs.asList(), plan, index)
         }

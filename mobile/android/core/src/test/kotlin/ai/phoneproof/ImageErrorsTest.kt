@@ -9,13 +9,13 @@ import ai.phoneproof.pixels.RgbPicture
 import ai.phoneproof.pixels.YuvPicture
 import ai.phoneproof.vectors.plainBinding
 import ai.phoneproof.vectors.plainInput
-import org.junit.Assert.assertThrows
-import org.junit.Assert.assertTrue
-import org.junit.Test
 import java.nio.ByteBuffer
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.concurrent.thread
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Test
 
 /** Pictures and bindings that cannot be: typed errors, never an index out of bounds. */
 internal class ImageErrorsTest {
@@ -57,10 +57,9 @@ internal class ImageErrorsTest {
         val size = Size(8, 8)
         val input = plainInput(size, listOf(Crop(size = size)))
         val pipeline = PixelPipeline(input, plainBinding(input))
-        val error =
-            assertThrows(ContractError::class.java) {
-                pipeline.fill(RgbPicture(ByteArray(7 * 9 * 3), 7, 9))
-            }
+        val error = assertThrows(ContractError::class.java) {
+            pipeline.fill(RgbPicture(ByteArray(7 * 9 * 3), 7, 9))
+        }
         assertTrue(error.message, error.message!!.contains("step 1 (crop)"))
         pipeline.fill(RgbPicture(ByteArray(8 * 9 * 3), 8, 9))
     }
@@ -69,14 +68,13 @@ internal class ImageErrorsTest {
     fun `a binding of another size or without meaning is refused`() {
         val input = plainInput(Size(8, 8))
         val good = plainBinding(input)
-        val wrong =
-            listOf(
-                good.copy(shape = listOf(1, 8, 9, 3)),
-                good.copy(shape = listOf(8, 8, 3)),
-                good.copy(dtype = DType.INT64),
-                good.copy(dtype = DType.INT8),
-                good.copy(normaliseInFile = false),
-            )
+        val wrong = listOf(
+            good.copy(shape = listOf(1, 8, 9, 3)),
+            good.copy(shape = listOf(8, 8, 3)),
+            good.copy(dtype = DType.INT64),
+            good.copy(dtype = DType.INT8),
+            good.copy(normaliseInFile = false),
+        )
         for (binding in wrong) {
             assertThrows(BindingError::class.java) { PixelPipeline(input, binding) }
         }
@@ -91,21 +89,20 @@ internal class ImageErrorsTest {
         val refusals = AtomicInteger()
         val failures = AtomicInteger()
         val start = CountDownLatch(1)
-        val threads =
-            List(2) {
-                thread {
-                    start.await()
-                    while (refusals.get() == 0 && failures.get() == 0) {
-                        try {
-                            pipeline.fill(picture)
-                        } catch (_: BusyError) {
-                            refusals.incrementAndGet()
-                        } catch (_: RuntimeException) {
-                            failures.incrementAndGet()
-                        }
+        val threads = List(2) {
+            thread {
+                start.await()
+                while (refusals.get() == 0 && failures.get() == 0) {
+                    try {
+                        pipeline.fill(picture)
+                    } catch (_: BusyError) {
+                        refusals.incrementAndGet()
+                    } catch (_: RuntimeException) {
+                        failures.incrementAndGet()
                     }
                 }
             }
+        }
         start.countDown()
         threads.forEach { it.join() }
         assertTrue(refusals.get() > 0 && failures.get() == 0)

@@ -18,12 +18,12 @@ import ai.phoneproof.vectors.plainPixels
 import ai.phoneproof.vectors.sha256
 import ai.phoneproof.vectors.tensorBytes
 import ai.phoneproof.vectors.text
+import java.io.File
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNotEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
-import java.io.File
 
 /** The comparison by hash sees each of the mistakes that apps make. */
 internal class MutationTest {
@@ -39,17 +39,15 @@ internal class MutationTest {
         input: ImageInput,
         resize: (Resize) -> Resize = { it },
         pad: (Pad) -> Pad = { it },
-    ): ImageInput =
-        input.copy(
-            geometry =
-                input.geometry.map { op ->
-                    when (op) {
-                        is Resize -> resize(op)
-                        is Pad -> pad(op)
-                        else -> op
-                    }
-                },
-        )
+    ): ImageInput = input.copy(
+        geometry = input.geometry.map { op ->
+            when (op) {
+                is Resize -> resize(op)
+                is Pad -> pad(op)
+                else -> op
+            }
+        },
+    )
 
     @Test
     fun `unchanged it agrees`() = assertTrue(agrees { it })
@@ -70,11 +68,7 @@ internal class MutationTest {
         for (filter in listOf(Filter.PILLOW_BILINEAR, Filter.OPENCV_AREA, Filter.OPENCV_NEAREST)) {
             assertFalse(
                 filter.wire,
-                agrees {
-                    ops(it, resize = { op ->
-                        op.copy(filter = filter)
-                    })
-                },
+                agrees { ops(it, resize = { op -> op.copy(filter = filter) }) },
             )
         }
     }
@@ -95,14 +89,12 @@ internal class MutationTest {
             VectorFile
                 .cases(File(VectorFile.folder(), "tensor.json"))
                 .filter { it.id.startsWith("tensor-preset-ultralytics.detect") }
-        val seen =
-            cases.count { case ->
-                val bytes =
-                    tensorBytes(case) { input ->
-                        ops(input, resize = { it.copy(round = Rounding.CEIL) })
-                    }
-                sha256(bytes) != case.json.child("expected").text("sha256")
+        val seen = cases.count { case ->
+            val bytes = tensorBytes(case) { input ->
+                ops(input, resize = { it.copy(round = Rounding.CEIL) })
             }
+            sha256(bytes) != case.json.child("expected").text("sha256")
+        }
         assertTrue("of ${cases.size}", seen > 0)
     }
 

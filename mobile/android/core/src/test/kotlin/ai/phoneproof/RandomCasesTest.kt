@@ -2,10 +2,10 @@ package ai.phoneproof
 
 import ai.phoneproof.vectors.VectorFile
 import ai.phoneproof.vectors.tensor
+import java.io.File
 import org.junit.Assert.assertTrue
 import org.junit.Assume.assumeTrue
 import org.junit.Test
-import java.io.File
 
 /** Tensors of sizes that no file lists: the Python suite writes them and names the file. */
 internal class RandomCasesTest {

@@ -45,21 +45,16 @@ internal fun main() {
 }
 
 /** Letterbox to 640 x 640, then the table to float32 NHWC. */
-private fun letterbox(
-    filter: Filter,
-    height: Int,
-    width: Int,
-): Double {
+private fun letterbox(filter: Filter, height: Int, width: Int): Double {
     val size = Size(SIDE, SIDE)
     val resize = Resize(ResizeTo.CONTAIN, size, filter = filter)
-    val input =
-        ImageInput(
-            geometry = listOf(resize, Pad(size)),
-            size = size,
-            scale = 1 / 255.0,
-            mean = List(3) { 0.0 },
-            std = List(3) { 1.0 },
-        )
+    val input = ImageInput(
+        geometry = listOf(resize, Pad(size)),
+        size = size,
+        scale = 1 / 255.0,
+        mean = List(3) { 0.0 },
+        std = List(3) { 1.0 },
+    )
     val shape = listOf(1, SIDE, SIDE, 3)
     val binding = InputBinding(tensor = "image", shape = shape, layout = Layout.NHWC)
     val pipeline = PixelPipeline(input, binding)
@@ -78,16 +73,12 @@ private fun decode(): Double {
     for (i in 0 until count) {
         val level = random[i].toInt() and 255
         val isHit = i % 33_601 == 0
-        floats.put(
-            i,
-            if (i < 4 * ANCHORS) {
-                level * 2f
-            } else if (isHit) {
-                0.9f
-            } else {
-                level / 1200f
-            },
-        )
+        val value = when {
+            i < 4 * ANCHORS -> level * 2f
+            isHit -> 0.9f
+            else -> level / 1200f
+        }
+        floats.put(i, value)
     }
     val outputs = listOf(OutputTensor("out", DType.FLOAT32, listOf(1, 84, ANCHORS), bytes))
     val plan = GeometryPlan.of(contract.image, 1080, 1920)

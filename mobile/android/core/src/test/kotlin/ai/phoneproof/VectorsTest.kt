@@ -19,9 +19,7 @@ import org.junit.runners.Parameterized
 
 /** Every case of every file in mobile/vectors: no byte, order, class or plan may differ. */
 @RunWith(Parameterized::class)
-internal class VectorsTest(
-    private val case: VectorCase,
-) {
+internal class VectorsTest(private val case: VectorCase) {
     @Test
     fun agrees() {
         when (case.area) {

@@ -17,14 +17,12 @@ import java.nio.ByteBuffer
  * @property runMs one inference.
  * @property timedRuns whose median counts, after [warmUpRuns] others.
  */
-public data class TrialLimits
-    @JvmOverloads
-    constructor(
-        public val loadMs: Long = 30_000,
-        public val runMs: Long = 10_000,
-        public val warmUpRuns: Int = 1,
-        public val timedRuns: Int = 5,
-    )
+public data class TrialLimits @JvmOverloads constructor(
+    public val loadMs: Long = 30_000,
+    public val runMs: Long = 10_000,
+    public val warmUpRuns: Int = 1,
+    public val timedRuns: Int = 5,
+)
 
 /**
  * The fastest accelerator of a device that computes the model rightly, and the way back to the CPU.
@@ -36,14 +34,18 @@ public data class TrialLimits
  *
  * Without golden vectors only the CPU is used: nothing could tell that another one is right.
  *
- * Serves one caller at a time.
+ * Serves one caller at a time; [acceleratorInUse], [whyNot] and [trials] may be read meanwhile.
  */
 public class AcceleratedEngine private constructor(
     private val search: AcceleratorSearch,
-    found: AcceleratorSearch.Found,
+    first: AcceleratorSearch.Found,
 ) : Engine {
-    private var current: GuardedEngine? = found.engine
-    private var trials: List<Trial> = found.trials
+    @Volatile private var current: AcceleratorSearch.Found = first
+
+    /** Why nothing serves any more; null while something does. */
+    @Volatile private var lost: EngineError? = null
+
+    @Volatile private var isClosed = false
 
     /** What computes now. */
     public val acceleratorInUse: Accelerator get() = open().accelerator
@@ -52,7 +54,7 @@ public class AcceleratedEngine private constructor(
     public val whyNot: List<Trial> get() = trials.filter { it.state != TrialState.CHOSEN }
 
     /** Every accelerator, the one in use among them. */
-    public val found: List<Trial> get() = trials
+    public val trials: List<Trial> get() = current.trials
 
     override val name: String get() = open().name
     override val version: String get() = open().version
@@ -74,26 +76,38 @@ public class AcceleratedEngine private constructor(
             try {
                 return engine.run(input)
             } catch (failure: AcceleratorFailure) {
-                engine.close()
-                current = null
-                val left = search.without(trials, engine.accelerator, failure)
-                val next = search.reopen(left)
-                current = next.engine
-                trials = next.trials
+                replace(engine, failure)
             }
         }
     }
 
     override fun close() {
-        current?.close()
-        current = null
+        if (isClosed) return
+        isClosed = true
+        if (lost == null) current.engine.close()
     }
 
-    private fun open(): GuardedEngine =
-        current ?: throw ClosedError(
-            "the engine is closed",
-            nextStep = "open the model again, or call close() after the last use",
-        )
+    private fun replace(broken: GuardedEngine, failure: AcceleratorFailure) {
+        broken.close()
+        val left = search.without(trials, broken.accelerator, failure)
+        try {
+            current = search.reopen(left)
+        } catch (error: EngineError) {
+            lost = error
+            throw error
+        }
+    }
+
+    private fun open(): GuardedEngine {
+        if (isClosed) {
+            throw ClosedError(
+                "the engine is closed",
+                nextStep = "open the model again, or call close() after the last use",
+            )
+        }
+        lost?.let { throw EngineError(it.failed, it.found, it.nextStep, it) }
+        return current.engine
+    }
 
     private fun requireInput(input: ByteBuffer) {
         val expected = open().inputs[0].bytes

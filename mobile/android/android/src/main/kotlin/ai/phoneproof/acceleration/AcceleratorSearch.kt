@@ -15,10 +15,7 @@ internal class AcceleratorSearch(
     private val key: String,
     private val limits: TrialLimits,
 ) {
-    class Found(
-        val engine: GuardedEngine,
-        val trials: List<Trial>,
-    )
+    class Found(val engine: GuardedEngine, val trials: List<Trial>)
 
     private val candidates = factory.candidates
 
@@ -44,11 +41,10 @@ internal class AcceleratorSearch(
         trials: List<Trial>,
         broken: Accelerator,
         failure: AcceleratorFailure,
-    ): List<Trial> =
-        trials.map {
-            val reason = "in use: ${failure.message}"
-            if (it.accelerator == broken) it.copy(state = failure.state, reason = reason) else it
-        }
+    ): List<Trial> = trials.map {
+        val reason = "in use: ${failure.message}"
+        if (it.accelerator == broken) it.copy(state = failure.state, reason = reason) else it
+    }
 
     /**
      * Opens the fastest right one of [trials], and the next one where that fails now.
@@ -69,16 +65,13 @@ internal class AcceleratorSearch(
                 remember(null, left, isComplete = true)
                 return Found(engine, left)
             } catch (failure: AcceleratorFailure) {
-                left =
-                    left.map {
-                        if (it ==
-                            best
-                        ) {
-                            it.copy(state = failure.state, reason = said(failure))
-                        } else {
-                            it
-                        }
+                left = left.map {
+                    if (it == best) {
+                        it.copy(state = failure.state, reason = said(failure))
+                    } else {
+                        it
                     }
+                }
             }
         }
     }
@@ -87,20 +80,16 @@ internal class AcceleratorSearch(
         val trials = crashed.toMutableList()
         for (candidate in candidates) {
             if (crashed.any { it.accelerator == candidate }) continue
-            trials +=
-                if (check == null && candidate.kind != AcceleratorKind.CPU) {
-                    untried(candidate)
-                } else {
-                    trial(candidate, trials)
-                }
+            trials += if (check == null && candidate.kind != AcceleratorKind.CPU) {
+                untried(candidate)
+            } else {
+                trial(candidate, trials)
+            }
         }
         return trials
     }
 
-    private fun trial(
-        candidate: Accelerator,
-        sofar: List<Trial>,
-    ): Trial {
+    private fun trial(candidate: Accelerator, sofar: List<Trial>): Trial {
         val start = System.nanoTime()
         return try {
             val engine = opened(candidate, sofar)
@@ -119,10 +108,7 @@ internal class AcceleratorSearch(
      * An engine that gave the golden values. While a delegate is tried the store says so: a driver
      * may end the app. The CPU is spared, since an app may also be ended by its user.
      */
-    private fun opened(
-        candidate: Accelerator,
-        sofar: List<Trial>,
-    ): GuardedEngine {
+    private fun opened(candidate: Accelerator, sofar: List<Trial>): GuardedEngine {
         val pending = candidate.id.takeIf { candidate.kind != AcceleratorKind.CPU }
         remember(pending, sofar, isComplete = false)
         val engine = GuardedEngine.open(factory, model, candidate, limits)
@@ -142,32 +128,24 @@ internal class AcceleratorSearch(
     private fun median(engine: GuardedEngine): Double {
         val input = check?.inputs?.first()?.input ?: directBuffer(engine.inputs[0].bytes)
         repeat(limits.warmUpRuns) { engine.run(input) }
-        val times =
-            LongArray(limits.timedRuns) {
-                val start = System.nanoTime()
-                engine.run(input)
-                System.nanoTime() - start
-            }
+        val times = LongArray(limits.timedRuns) {
+            val start = System.nanoTime()
+            engine.run(input)
+            System.nanoTime() - start
+        }
         times.sort()
         return millis(times[times.size / 2])
     }
 
-    private fun named(
-        trials: List<Trial>,
-        best: Trial,
-    ): List<Trial> =
-        trials.map {
-            when {
-                it == best -> it.copy(state = TrialState.CHOSEN, reason = "")
-                it.isRight -> it.copy(state = TrialState.SLOWER, reason = slower(it, best))
-                else -> it
-            }
+    private fun named(trials: List<Trial>, best: Trial): List<Trial> = trials.map {
+        when {
+            it == best -> it.copy(state = TrialState.CHOSEN, reason = "")
+            it.isRight -> it.copy(state = TrialState.SLOWER, reason = slower(it, best))
+            else -> it
         }
+    }
 
-    private fun slower(
-        one: Trial,
-        best: Trial,
-    ): String =
+    private fun slower(one: Trial, best: Trial): String =
         "%.1f ms an inference, %s takes %.1f".format(
             java.util.Locale.ROOT,
             one.medianMs ?: Double.NaN,
@@ -177,36 +155,25 @@ internal class AcceleratorSearch(
 
     private fun untried(candidate: Accelerator): Trial {
         val reason =
-            if (check ==
-                null
-            ) {
-                "no golden vectors to check it with"
-            } else {
-                "it was not there before"
-            }
+            if (check == null) "no golden vectors to check it with" else "it was not there before"
         return Trial(candidate, TrialState.UNTRIED, reason)
     }
 
-    private fun remember(
-        pending: String?,
-        trials: List<Trial>,
-        isComplete: Boolean,
-    ) = store.write(key, Remembered(pending, trials, isComplete).text())
+    private fun remember(pending: String?, trials: List<Trial>, isComplete: Boolean) =
+        store.write(key, Remembered(pending, trials, isComplete).text())
 
     private fun said(failure: AcceleratorFailure): String = failure.message.orEmpty()
 
-    private fun noneLeft(trials: List<Trial>): EngineError =
-        EngineError(
-            "no accelerator of this device computes the model",
-            trials.joinToString("; ") { "${it.accelerator.title}: ${it.reason}" },
-            "check that the model file is whole and made for ${factory.name}; " +
-                "where values are wrong, run the self-test and keep its results",
-        )
+    private fun noneLeft(trials: List<Trial>): EngineError = EngineError(
+        "no accelerator of this device computes the model",
+        trials.joinToString("; ") { "${it.accelerator.title}: ${it.reason}" },
+        "check that the model file is whole and made for ${factory.name}; " +
+            "where values are wrong, run the self-test and keep its results",
+    )
 }
 
 internal fun millis(nanos: Long): Double = nanos / 1e6
 
-internal fun directBuffer(bytes: Int): java.nio.ByteBuffer =
-    java.nio.ByteBuffer
-        .allocateDirect(bytes)
-        .order(java.nio.ByteOrder.nativeOrder())
+internal fun directBuffer(bytes: Int): java.nio.ByteBuffer = java.nio.ByteBuffer
+    .allocateDirect(bytes)
+    .order(java.nio.ByteOrder.nativeOrder())

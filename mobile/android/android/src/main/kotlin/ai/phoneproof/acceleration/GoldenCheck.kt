@@ -24,10 +24,7 @@ public class GoldenOutput(
  *
  * @property input direct, in native byte order.
  */
-public class GoldenInput(
-    public val input: ByteBuffer,
-    public val outputs: List<GoldenOutput>,
-)
+public class GoldenInput(public val input: ByteBuffer, public val outputs: List<GoldenOutput>)
 
 /**
  * Tells whether an engine computes the model that was shipped.
@@ -37,92 +34,76 @@ public class GoldenInput(
  *   The default leaves 10 dB to GPUs, which compute in float16: a build demands 45 of its float16
  *   files. Swapped channels or another resize leave less than 25.
  */
-public class GoldenCheck
-    @JvmOverloads
-    constructor(
-        public val inputs: List<GoldenInput>,
-        public val leastSnrDb: Double = 35.0,
-    ) {
-        init {
-            require(inputs.isNotEmpty()) { "a check takes at least one golden input" }
-        }
-
-        /** Why [outputs] are wrong, in one line; null where they are right. */
-        internal fun reasonAgainst(
-            golden: GoldenInput,
-            infos: List<TensorInfo>,
-            outputs: List<ByteBuffer>,
-        ): String? {
-            for (expected in golden.outputs) {
-                val index = infos.indexOfFirst { it.name == expected.name }
-                if (index < 0) return "it has no output ${expected.name}"
-                reason(expected, infos[index], outputs[index])?.let { return it }
-            }
-            return null
-        }
-
-        private fun reason(
-            expected: GoldenOutput,
-            info: TensorInfo,
-            output: ByteBuffer,
-        ): String? {
-            val read = output.duplicate().order(ByteOrder.nativeOrder())
-            val needed = (expected.values.size - 1).toLong() * expected.every + 1
-            if (read.limit() != info.bytes || read.limit() / info.dtype.bytes < needed) {
-                return "output ${info.name} has ${read.limit()} bytes"
-            }
-            // An integer may fall on either side of a rounding.
-            val free = if (info.dtype == DType.FLOAT32 || info.dtype == DType.FLOAT16) 0.0 else 1.0
-            val mean = expected.values.filter { it.isFinite() }.average()
-            var noise = 0.0
-            var signal = 0.0
-            for ((place, before) in expected.values.withIndex()) {
-                val now = element(read, place * expected.every, info.dtype)
-                if ((now.isNaN() && before.isNaN()) || now == before) continue
-                if (!now.isFinite() || !before.isFinite()) return "output ${info.name} holds $now"
-                val apart = abs(now - before)
-                if (apart > free) noise += apart * apart
-            }
-            for (value in expected.values) {
-                if (value.isFinite()) {
-                    signal +=
-                        (value - mean) * (value - mean)
-                }
-            }
-            return reason(info.name, signal, noise)
-        }
-
-        private fun reason(
-            name: String,
-            signal: Double,
-            noise: Double,
-        ): String? {
-            if (noise == 0.0) return null
-            val snr = if (signal > 0) 10 * log10(signal / noise) else Double.NEGATIVE_INFINITY
-            if (snr >= leastSnrDb) return null
-            return "output $name is %.1f dB from the golden values, %.1f are demanded".format(
-                java.util.Locale.ROOT,
-                snr,
-                leastSnrDb,
-            )
-        }
+public class GoldenCheck @JvmOverloads constructor(
+    public val inputs: List<GoldenInput>,
+    public val leastSnrDb: Double = 35.0,
+) {
+    init {
+        require(inputs.isNotEmpty()) { "a check takes at least one golden input" }
     }
+
+    /** Why [outputs] are wrong, in one line; null where they are right. */
+    internal fun reasonAgainst(
+        golden: GoldenInput,
+        infos: List<TensorInfo>,
+        outputs: List<ByteBuffer>,
+    ): String? {
+        for (expected in golden.outputs) {
+            val index = infos.indexOfFirst { it.name == expected.name }
+            if (index < 0) return "it has no output ${expected.name}"
+            reason(expected, infos[index], outputs[index])?.let { return it }
+        }
+        return null
+    }
+
+    private fun reason(expected: GoldenOutput, info: TensorInfo, output: ByteBuffer): String? {
+        val read = output.duplicate().order(ByteOrder.nativeOrder())
+        val needed = (expected.values.size - 1).toLong() * expected.every + 1
+        if (read.limit() != info.bytes || read.limit() / info.dtype.bytes < needed) {
+            return "output ${info.name} has ${read.limit()} bytes"
+        }
+        // An integer may fall on either side of a rounding.
+        val free = if (info.dtype == DType.FLOAT32 || info.dtype == DType.FLOAT16) 0.0 else 1.0
+        val mean = expected.values.filter { it.isFinite() }.average()
+        var noise = 0.0
+        var signal = 0.0
+        for ((place, before) in expected.values.withIndex()) {
+            val now = element(read, place * expected.every, info.dtype)
+            if ((now.isNaN() && before.isNaN()) || now == before) continue
+            if (!now.isFinite() || !before.isFinite()) return "output ${info.name} holds $now"
+            val apart = abs(now - before)
+            if (apart > free) noise += apart * apart
+        }
+        for (value in expected.values) {
+            if (value.isFinite()) {
+                signal += (value - mean) * (value - mean)
+            }
+        }
+        return reason(info.name, signal, noise)
+    }
+
+    private fun reason(name: String, signal: Double, noise: Double): String? {
+        if (noise == 0.0) return null
+        val snr = if (signal > 0) 10 * log10(signal / noise) else Double.NEGATIVE_INFINITY
+        if (snr >= leastSnrDb) return null
+        return "output $name is %.1f dB from the golden values, %.1f are demanded".format(
+            java.util.Locale.ROOT,
+            snr,
+            leastSnrDb,
+        )
+    }
+}
 
 /** One element of a tensor as a number. */
-internal fun element(
-    buffer: ByteBuffer,
-    index: Int,
-    dtype: DType,
-): Double =
-    when (dtype) {
-        DType.FLOAT32 -> buffer.getFloat(4 * index).toDouble()
-        DType.FLOAT16 -> halfToDouble(buffer.getShort(2 * index).toInt() and 0xffff)
-        DType.INT8 -> buffer.get(index).toDouble()
-        DType.UINT8, DType.BOOL -> (buffer.get(index).toInt() and 0xff).toDouble()
-        DType.INT16 -> buffer.getShort(2 * index).toDouble()
-        DType.INT32 -> buffer.getInt(4 * index).toDouble()
-        DType.INT64 -> buffer.getLong(8 * index).toDouble()
-    }
+internal fun element(buffer: ByteBuffer, index: Int, dtype: DType): Double = when (dtype) {
+    DType.FLOAT32 -> buffer.getFloat(4 * index).toDouble()
+    DType.FLOAT16 -> halfToDouble(buffer.getShort(2 * index).toInt() and 0xffff)
+    DType.INT8 -> buffer.get(index).toDouble()
+    DType.UINT8, DType.BOOL -> (buffer.get(index).toInt() and 0xff).toDouble()
+    DType.INT16 -> buffer.getShort(2 * index).toDouble()
+    DType.INT32 -> buffer.getInt(4 * index).toDouble()
+    DType.INT64 -> buffer.getLong(8 * index).toDouble()
+}
 
 /** IEEE 754 binary16 (android.util.Half needs API 26). */
 private fun halfToDouble(bits: Int): Double {

@@ -8,10 +8,7 @@ public interface SelectionStore {
     public fun read(key: String): String?
 
     /** Stores [text]; on disk before this returns, so that it outlives a crash of the next line. */
-    public fun write(
-        key: String,
-        text: String,
-    )
+    public fun write(key: String, text: String)
 }
 
 /** Remembers nothing beyond itself. */
@@ -20,10 +17,7 @@ public class MemoryStore : SelectionStore {
 
     override fun read(key: String): String? = texts[key]
 
-    override fun write(
-        key: String,
-        text: String,
-    ) {
+    override fun write(key: String, text: String) {
         texts[key] = text
     }
 }
@@ -41,18 +35,17 @@ internal data class Remembered(
     val isComplete: Boolean = false,
 ) {
     /** One line a fact; tabs apart, since no name holds one. */
-    fun text(): String =
-        buildString {
-            append(HEAD).append('\n')
-            if (pending != null) append(PENDING).append(pending).append('\n')
-            if (isComplete) append(COMPLETE).append('\n')
-            for (trial in trials) {
-                val reason = trial.reason.replace(Regex("[\\t\\n\\r]+"), " ")
-                append(trial.state.name).append('\t').append(trial.accelerator.id).append('\t')
-                append(trial.loadMs ?: "").append('\t').append(trial.medianMs ?: "").append('\t')
-                append(reason).append('\n')
-            }
+    fun text(): String = buildString {
+        append(HEAD).append('\n')
+        if (pending != null) append(PENDING).append(pending).append('\n')
+        if (isComplete) append(COMPLETE).append('\n')
+        for (trial in trials) {
+            val reason = trial.reason.replace(Regex("[\\t\\n\\r]+"), " ")
+            append(trial.state.name).append('\t').append(trial.accelerator.id).append('\t')
+            append(trial.loadMs ?: "").append('\t').append(trial.medianMs ?: "").append('\t')
+            append(reason).append('\n')
         }
+    }
 
     companion object {
         private const val HEAD = "phoneproof.accelerators/1"
@@ -61,10 +54,7 @@ internal data class Remembered(
         private const val FIELDS = 5
 
         /** Reads [text] about [candidates]; whatever cannot be read was never known. */
-        fun of(
-            text: String?,
-            candidates: List<Accelerator>,
-        ): Remembered {
+        fun of(text: String?, candidates: List<Accelerator>): Remembered {
             val lines = text.orEmpty().lines()
             if (lines.first() != HEAD) return Remembered()
             val pending = lines.firstOrNull { it.startsWith(PENDING) }?.removePrefix(PENDING)
@@ -75,10 +65,7 @@ internal data class Remembered(
             )
         }
 
-        private fun trial(
-            line: String,
-            candidates: List<Accelerator>,
-        ): Trial? {
+        private fun trial(line: String, candidates: List<Accelerator>): Trial? {
             val fields = line.split('\t')
             if (fields.size != FIELDS) return null
             val state = TrialState.entries.firstOrNull { it.name == fields[0] } ?: return null

@@ -9,9 +9,7 @@ import android.os.Build
 import java.nio.IntBuffer
 
 /** Takes the pixels out of bitmaps, into one array that is used again. Not for several threads. */
-internal class BitmapReader(
-    private val profile: ColorProfile,
-) {
+internal class BitmapReader(private val profile: ColorProfile) {
     private var pixels = IntArray(0)
     private var picture: ArgbPicture? = null
 
@@ -25,56 +23,33 @@ internal class BitmapReader(
         val readable = requireReadable(bitmap)
         val target = target(readable.height, readable.width)
         val space =
-            if (Build.VERSION.SDK_INT >=
-                Build.VERSION_CODES.O
-            ) {
-                readable.colorSpace
-            } else {
-                null
-            }
+            if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.O) readable.colorSpace else null
         val isManaged = space != null && !space.isSrgb
         when {
-            !isManaged || profile == ColorProfile.SRGB -> {
-                copy(readable, target)
-            }
+            !isManaged || profile == ColorProfile.SRGB -> copy(readable, target)
 
             Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q -> {
-                copyAsStored(
-                    readable,
-                    checkNotNull(space),
-                    target,
-                )
+                copyAsStored(readable, checkNotNull(space), target)
             }
 
-            else -> {
-                copyRaw(readable, target)
-            }
+            else -> copyRaw(readable, target)
         }
         return target
     }
 
     /** The array lives as long as the largest picture does not change. */
-    private fun target(
-        height: Int,
-        width: Int,
-    ): ArgbPicture {
+    private fun target(height: Int, width: Int): ArgbPicture {
         val last = picture
         if (last != null && last.height == height && last.width == width) return last
         if (pixels.size < height * width) pixels = IntArray(height * width)
         return ArgbPicture(pixels, height, width).also { picture = it }
     }
 
-    private fun copy(
-        bitmap: Bitmap,
-        target: ArgbPicture,
-    ) = bitmap.getPixels(target.values, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
+    private fun copy(bitmap: Bitmap, target: ArgbPicture) =
+        bitmap.getPixels(target.values, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
 
     /** `getPixels` converts to sRGB, so for its length the bitmap says that it is sRGB already. */
-    private fun copyAsStored(
-        bitmap: Bitmap,
-        space: ColorSpace,
-        target: ArgbPicture,
-    ) {
+    private fun copyAsStored(bitmap: Bitmap, space: ColorSpace, target: ArgbPicture) {
         bitmap.setColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
         try {
             copy(bitmap, target)
@@ -84,10 +59,7 @@ internal class BitmapReader(
     }
 
     /** Android 8 and 9 cannot rename a colour space, but give the bytes as they lie: R, G, B, A. */
-    private fun copyRaw(
-        bitmap: Bitmap,
-        target: ArgbPicture,
-    ) {
+    private fun copyRaw(bitmap: Bitmap, target: ArgbPicture) {
         bitmap.copyPixelsToBuffer(IntBuffer.wrap(target.values))
         for (i in 0 until bitmap.width * bitmap.height) {
             val abgr = target.values[i]

@@ -16,21 +16,13 @@ internal fun endsEarly(bytes: ByteArray): Boolean {
         if (byteAt(bytes, at) != 0xff) return false // the decoder's matter
         val marker = byteAt(bytes, at + 1)
         when {
-            marker == EOI -> {
-                return false
-            }
+            marker == EOI -> return false
 
-            marker == 0xff -> {
-                at += 1
-            }
+            marker == 0xff -> at += 1
 
-            marker in FIRST_RESTART..SOI || marker == 1 -> {
-                at += 2
-            }
+            marker in FIRST_RESTART..SOI || marker == 1 -> at += 2
 
-            at + 3 >= bytes.size -> {
-                return true
-            }
+            at + 3 >= bytes.size -> return true
 
             else -> {
                 at += 2 + (byteAt(bytes, at + 2) shl 8) + byteAt(bytes, at + 3)
@@ -42,10 +34,7 @@ internal fun endsEarly(bytes: ByteArray): Boolean {
 }
 
 /** Index of the first marker behind entropy-coded data: FF followed by neither 00 nor a restart. */
-private fun afterScan(
-    bytes: ByteArray,
-    from: Int,
-): Int {
+private fun afterScan(bytes: ByteArray, from: Int): Int {
     var at = from
     while (at + 1 < bytes.size) {
         if (byteAt(bytes, at) == 0xff) {
@@ -57,7 +46,4 @@ private fun afterScan(
     return bytes.size
 }
 
-private fun byteAt(
-    bytes: ByteArray,
-    index: Int,
-): Int = bytes[index].toInt() and 0xff
+private fun byteAt(bytes: ByteArray, index: Int): Int = bytes[index].toInt() and 0xff

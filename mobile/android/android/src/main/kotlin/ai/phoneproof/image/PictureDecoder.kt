@@ -33,19 +33,15 @@ public class DecodedPicture internal constructor(
  *
  * @param rule whether the orientation tag counts.
  */
-public class PictureDecoder(
-    private val rule: OrientationRule,
-) {
+public class PictureDecoder(private val rule: OrientationRule) {
     /** @throws ImageError the file is missing, or as [decode]. */
     @Throws(ImageError::class)
     public fun decode(file: File): DecodedPicture = decode(file.name) { file.inputStream() }
 
     /** @throws ImageError nothing can be read from [uri], or as [decode]. */
     @Throws(ImageError::class)
-    public fun decode(
-        context: Context,
-        uri: Uri,
-    ): DecodedPicture = decode(uri.toString()) { context.contentResolver.openInputStream(uri) }
+    public fun decode(context: Context, uri: Uri): DecodedPicture =
+        decode(uri.toString()) { context.contentResolver.openInputStream(uri) }
 
     /**
      * Decodes the bytes of a picture file.
@@ -59,29 +55,24 @@ public class PictureDecoder(
         val bounds = BitmapFactory.Options().apply { inJustDecodeBounds = true }
         BitmapFactory.decodeByteArray(bytes, 0, bytes.size, bounds)
         requireSize(bounds.outHeight, bounds.outWidth)
-        val options =
-            BitmapFactory.Options().apply {
-                inPreferredConfig = Bitmap.Config.ARGB_8888
-                inPremultiplied = false
-                inScaled = false
-            }
+        val options = BitmapFactory.Options().apply {
+            inPreferredConfig = Bitmap.Config.ARGB_8888
+            inPremultiplied = false
+            inScaled = false
+        }
         val bitmap =
             BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) ?: throw noPicture()
         return DecodedPicture(bitmap, orientation(bytes))
     }
 
-    private fun decode(
-        name: String,
-        open: () -> InputStream?,
-    ): DecodedPicture {
-        val bytes =
-            try {
-                open()?.use { it.readBytes() }
-            } catch (error: IOException) {
-                throw unreadable(name, error)
-            } catch (error: SecurityException) {
-                throw unreadable(name, error)
-            }
+    private fun decode(name: String, open: () -> InputStream?): DecodedPicture {
+        val bytes = try {
+            open()?.use { it.readBytes() }
+        } catch (error: IOException) {
+            throw unreadable(name, error)
+        } catch (error: SecurityException) {
+            throw unreadable(name, error)
+        }
         return decode(bytes ?: throw unreadable(name, null))
     }
 
@@ -105,10 +96,7 @@ public class PictureDecoder(
         )
     }
 
-    private fun requireSize(
-        height: Int,
-        width: Int,
-    ) {
+    private fun requireSize(height: Int, width: Int) {
         if (height < 1 || width < 1) throw noPicture()
         if (height.toLong() * width > MAX_PIXELS) {
             throw ImageError(
@@ -119,17 +107,13 @@ public class PictureDecoder(
         }
     }
 
-    private fun noPicture() =
-        ImageError(
-            "the picture cannot be decoded",
-            "no picture of a type that Android knows",
-            "pass a whole JPEG, PNG or WebP file",
-        )
+    private fun noPicture() = ImageError(
+        "the picture cannot be decoded",
+        "no picture of a type that Android knows",
+        "pass a whole JPEG, PNG or WebP file",
+    )
 
-    private fun unreadable(
-        name: String,
-        cause: Exception?,
-    ) = ImageError(
+    private fun unreadable(name: String, cause: Exception?) = ImageError(
         "the picture cannot be read",
         "$name: ${cause?.message ?: "nothing behind it"}",
         "check that it is there and that the app may read it",

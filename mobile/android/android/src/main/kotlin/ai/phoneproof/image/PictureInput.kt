@@ -12,10 +12,7 @@ import android.media.Image
 import java.nio.ByteBuffer
 
 /** From everything Android has for a picture to the input tensor. Not for several threads. */
-internal class PictureInput(
-    input: ImageInput,
-    binding: InputBinding,
-) {
+internal class PictureInput(input: ImageInput, binding: InputBinding) {
     private val pipeline = PixelPipeline(input, binding)
     private val reader = BitmapReader(input.colorProfile)
     val files = PictureDecoder(input.orientation)
@@ -25,16 +22,12 @@ internal class PictureInput(
     val tensor: ByteBuffer get() = pipeline.tensor
 
     /** A bitmap that must be turned clockwise by [rotationDegrees] to be upright. */
-    fun fill(
-        bitmap: Bitmap?,
-        rotationDegrees: Int,
-    ): GeometryPlan = pipeline.fill(reader.read(bitmap), orientation(rotationDegrees))
+    fun fill(bitmap: Bitmap?, rotationDegrees: Int): GeometryPlan =
+        pipeline.fill(reader.read(bitmap), orientation(rotationDegrees))
 
     /** A camera frame, turned likewise. */
-    fun fill(
-        frame: Image?,
-        rotationDegrees: Int,
-    ): GeometryPlan = pipeline.fill(cameraPicture(frame), orientation(rotationDegrees))
+    fun fill(frame: Image?, rotationDegrees: Int): GeometryPlan =
+        pipeline.fill(cameraPicture(frame), orientation(rotationDegrees))
 
     /** The bytes of a picture file. */
     fun fill(file: ByteArray): GeometryPlan = files.decode(file).use { fill(it) }

@@ -17,19 +17,13 @@ public object PixelDump {
      */
     @JvmStatic
     @Throws(IOException::class)
-    public fun write(
-        tensor: ByteBuffer,
-        file: File,
-    ) {
+    public fun write(tensor: ByteBuffer, file: File) {
         writeWhole(file) { it.channel.write(tensor.duplicate().apply { clear() }) }
     }
 }
 
 /** Writes beside [file] and puts it in place when it is whole. */
-internal fun writeWhole(
-    file: File,
-    write: (FileOutputStream) -> Unit,
-) {
+internal fun writeWhole(file: File, write: (FileOutputStream) -> Unit) {
     val part = File(file.path + ".part")
     try {
         FileOutputStream(part).use(write)

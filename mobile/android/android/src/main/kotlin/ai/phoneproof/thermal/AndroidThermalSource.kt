@@ -5,9 +5,7 @@ import android.os.Build
 import android.os.PowerManager
 
 /** The thermal status of the device's `PowerManager`; unknown before Android 10. */
-public class AndroidThermalSource(
-    context: Context,
-) : ThermalSource {
+public class AndroidThermalSource(context: Context) : ThermalSource {
     private val power = context.getSystemService(Context.POWER_SERVICE) as PowerManager
 
     override fun status(): ThermalStatus {

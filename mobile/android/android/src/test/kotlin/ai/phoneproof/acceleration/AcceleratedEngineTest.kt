@@ -28,17 +28,16 @@ class AcceleratedEngineTest {
 
     @Test
     fun `a delegate that fails in any way is passed over for the CPU, and the reason is told`() {
-        val expected =
-            mapOf(
-                Fault.OPEN_THROWS to (TrialState.FAILED to "not there"),
-                Fault.LINKAGE to (TrialState.FAILED to "libgpu"),
-                Fault.OPEN_HANGS to (TrialState.HUNG to "loading took longer than 300 ms"),
-                Fault.RUN_THROWS to (TrialState.FAILED to "gave up"),
-                Fault.RUN_HANGS to (TrialState.HUNG to "an inference took longer"),
-                Fault.GARBAGE to (TrialState.WRONG to "dB from the golden values"),
-                Fault.NAN to (TrialState.WRONG to "holds NaN"),
-                Fault.SHORT_OUTPUT to (TrialState.FAILED to "no whole outputs"),
-            )
+        val expected = mapOf(
+            Fault.OPEN_THROWS to (TrialState.FAILED to "not there"),
+            Fault.LINKAGE to (TrialState.FAILED to "libgpu"),
+            Fault.OPEN_HANGS to (TrialState.HUNG to "loading took longer than 300 ms"),
+            Fault.RUN_THROWS to (TrialState.FAILED to "gave up"),
+            Fault.RUN_HANGS to (TrialState.HUNG to "an inference took longer"),
+            Fault.GARBAGE to (TrialState.WRONG to "dB from the golden values"),
+            Fault.NAN to (TrialState.WRONG to "holds NaN"),
+            Fault.SHORT_OUTPUT to (TrialState.FAILED to "no whole outputs"),
+        )
         for ((fault, outcome) in expected) {
             val waits = mapOf(CPU4 to 5L)
             val engine = open(FakeEngines(listOf(GPU, CPU4), mapOf(GPU to fault), waits))
@@ -52,13 +51,30 @@ class AcceleratedEngineTest {
     }
 
     @Test
+    fun `one that answers after it was given up is closed then`() {
+        for (fault in listOf(Fault.OPEN_LATE, Fault.RUN_LATE)) {
+            val engines = FakeEngines(listOf(GPU, CPU4), mapOf(GPU to fault))
+            open(engines).use { assertEquals(TrialState.HUNG, it.whyNot.single().state) }
+            val end = System.nanoTime() + 10_000_000_000
+            while (engines.open > 0 && System.nanoTime() < end) Thread.sleep(10)
+            assertEquals("$fault", 0, engines.open)
+        }
+    }
+
+    @Test
+    fun `where none is left every later call says so, not that it was closed`() {
+        val engine = open(FakeEngines(listOf(CPU1), mapOf(CPU1 to Fault.DIES_LATER)))
+        val first = assertThrows(EngineError::class.java) { repeat(40) { engine.run(one) } }
+        val second = assertThrows(EngineError::class.java) { engine.run(one) }
+        assertEquals(first.message, second.message)
+        engine.close()
+        assertThrows(ClosedError::class.java) { engine.run(one) }
+    }
+
+    @Test
     fun `one that breaks in use gives way to the CPU, and the frame gets its result`() {
         val engines =
-            FakeEngines(
-                listOf(GPU, CPU4),
-                mapOf(GPU to Fault.DIES_LATER),
-                mapOf(CPU4 to 5L),
-            )
+            FakeEngines(listOf(GPU, CPU4), mapOf(GPU to Fault.DIES_LATER), mapOf(CPU4 to 5L))
         val store = MemoryStore()
         val engine = open(engines, store)
         assertEquals(GPU, engine.acceleratorInUse)
@@ -120,15 +136,12 @@ class AcceleratedEngineTest {
         val store = MemoryStore()
         val seen = ArrayList<Pair<Accelerator, String?>>()
         val inner = FakeEngines(listOf(GPU, CPU1))
-        val watching =
-            object : EngineFactory by inner {
-                override fun open(
-                    model: ai.phoneproof.engine.ModelFile,
-                    accelerator: Accelerator,
-                ) = inner.open(model, accelerator).also {
+        val watching = object : EngineFactory by inner {
+            override fun open(model: ai.phoneproof.engine.ModelFile, accelerator: Accelerator) =
+                inner.open(model, accelerator).also {
                     seen += accelerator to Remembered.of(store.read("abc"), candidates).pending
                 }
-            }
+        }
         AcceleratedEngine.open(watching, model, golden(), store, limits = limits).close()
         assertTrue(
             "$seen",
@@ -170,8 +183,6 @@ class AcceleratedEngineTest {
         assertThrows(ClosedError::class.java) { engine.run(one) }
     }
 
-    private fun open(
-        engines: FakeEngines,
-        store: SelectionStore = MemoryStore(),
-    ) = AcceleratedEngine.open(engines, model, golden(), store, limits = limits)
+    private fun open(engines: FakeEngines, store: SelectionStore = MemoryStore()) =
+        AcceleratedEngine.open(engines, model, golden(), store, limits = limits)
 }

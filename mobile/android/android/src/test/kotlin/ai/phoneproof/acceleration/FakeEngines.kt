@@ -16,8 +16,10 @@ internal enum class Fault {
     NONE,
     OPEN_THROWS,
     OPEN_HANGS,
+    OPEN_LATE,
     RUN_THROWS,
     RUN_HANGS,
+    RUN_LATE,
     GARBAGE,
     NAN,
     SHORT_OUTPUT,
@@ -41,14 +43,12 @@ internal class FakeEngines(
 ) : EngineFactory {
     override val name: String = "fake"
     val opened = ArrayList<Accelerator>()
-    var open = 0
+
+    @Volatile var open = 0
     var mostOpen = 0
     private val never = CountDownLatch(1)
 
-    override fun open(
-        model: ModelFile,
-        accelerator: Accelerator,
-    ): Engine {
+    override fun open(model: ModelFile, accelerator: Accelerator): Engine {
         opened += accelerator
         when (faults[accelerator]) {
             Fault.OPEN_THROWS -> throw EngineError(
@@ -57,6 +57,8 @@ internal class FakeEngines(
             )
 
             Fault.OPEN_HANGS -> never.await()
+
+            Fault.OPEN_LATE -> Thread.sleep(2 * limits.loadMs)
 
             Fault.LINKAGE -> throw UnsatisfiedLinkError("no libgpu.so")
 
@@ -67,9 +69,7 @@ internal class FakeEngines(
         return FakeEngine(accelerator)
     }
 
-    private inner class FakeEngine(
-        override val accelerator: Accelerator,
-    ) : Engine {
+    private inner class FakeEngine(override val accelerator: Accelerator) : Engine {
         override val name = "fake"
         override val version = "1"
         override val inputs = listOf(TensorInfo("image", DType.FLOAT32, listOf(1, 4)))
@@ -87,17 +87,17 @@ internal class FakeEngines(
             when {
                 fault == Fault.RUN_THROWS -> error("the driver gave up")
                 fault == Fault.RUN_HANGS -> never.await()
+                fault == Fault.RUN_LATE -> Thread.sleep(2 * limits.runMs)
                 fault == Fault.DIES_LATER && runs > diesAfter -> error("device lost")
                 fault == Fault.SHORT_OUTPUT -> return short
             }
             for (i in 0 until 4) {
                 val right = 2 * input.getFloat(4 * i)
-                val value =
-                    when (fault) {
-                        Fault.GARBAGE -> 7f - right
-                        Fault.NAN -> Float.NaN
-                        else -> right
-                    }
+                val value = when (fault) {
+                    Fault.GARBAGE -> 7f - right
+                    Fault.NAN -> Float.NaN
+                    else -> right
+                }
                 result[0].putFloat(4 * i, value)
             }
             return result

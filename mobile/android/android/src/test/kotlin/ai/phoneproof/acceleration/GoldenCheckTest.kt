@@ -19,14 +19,12 @@ class GoldenCheckTest {
             judge { value, place ->
                 (
                     value +
-                        if (place % 5 ==
-                            0
-                        ) {
+                        if (place % 5 == 0) {
                             0.2
                         } else {
                             0.0
                         }
-                ).toFloat()
+                    ).toFloat()
             },
         )
         assertNotNull(judge { _, _ -> 0f })
@@ -39,14 +37,12 @@ class GoldenCheckTest {
             judge(offset) { value, place ->
                 (
                     value +
-                        if (place % 5 ==
-                            0
-                        ) {
+                        if (place % 5 == 0) {
                             0.5
                         } else {
                             0.0
                         }
-                ).toFloat()
+                    ).toFloat()
             },
         )
     }
@@ -58,13 +54,7 @@ class GoldenCheckTest {
         assertNotNull(judge(holed) { value, place -> if (place == 3) 0f else value.toFloat() })
         assertNotNull(
             judge { value, place ->
-                if (place ==
-                    3
-                ) {
-                    Float.POSITIVE_INFINITY
-                } else {
-                    value.toFloat()
-                }
+                if (place == 3) Float.POSITIVE_INFINITY else value.toFloat()
             },
         )
     }
@@ -96,10 +86,7 @@ class GoldenCheckTest {
         assertEquals(expected, read)
     }
 
-    private fun judge(
-        expected: DoubleArray = wave,
-        actual: (Double, Int) -> Float,
-    ): String? {
+    private fun judge(expected: DoubleArray = wave, actual: (Double, Int) -> Float): String? {
         val output = directBuffer(800)
         expected.forEachIndexed { at, value -> output.putFloat(8 * at, actual(value, at)) }
         return reason(expected, 2, info, output)

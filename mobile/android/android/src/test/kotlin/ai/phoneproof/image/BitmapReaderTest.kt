@@ -18,15 +18,14 @@ import org.robolectric.RobolectricTestRunner
 @RunWith(RobolectricTestRunner::class)
 class BitmapReaderTest {
     private val stored = BitmapReader(ColorProfile.AS_STORED)
-    private val pixels =
-        intArrayOf(
-            0xffff0000.toInt(),
-            0xff00ff00.toInt(),
-            0xff102030.toInt(),
-            -1,
-            0xff000000.toInt(),
-            0xff808080.toInt(),
-        )
+    private val pixels = intArrayOf(
+        0xffff0000.toInt(),
+        0xff00ff00.toInt(),
+        0xff102030.toInt(),
+        -1,
+        0xff000000.toInt(),
+        0xff808080.toInt(),
+    )
 
     @Test
     fun `pixels come out as they are, and the array is used again`() {
@@ -54,14 +53,13 @@ class BitmapReaderTest {
         val narrow = Bitmap.createBitmap(2, 2, Bitmap.Config.RGB_565)
         val masks = Bitmap.createBitmap(2, 2, Bitmap.Config.ALPHA_8)
         val floats = Bitmap.createBitmap(2, 2, Bitmap.Config.RGBA_F16)
-        val expected =
-            listOf(
-                null to "no bitmap",
-                recycled to "recycled",
-                narrow to "8 bits",
-                masks to "8 bits",
-                floats to "8 bits",
-            )
+        val expected = listOf(
+            null to "no bitmap",
+            recycled to "recycled",
+            narrow to "8 bits",
+            masks to "8 bits",
+            floats to "8 bits",
+        )
         for ((bitmap, words) in expected) {
             val error = assertThrows(ImageError::class.java) { stored.read(bitmap) }
             assertTrue(error.failed, words in error.failed)
@@ -72,8 +70,7 @@ class BitmapReaderTest {
     @Test
     fun `a bitmap in graphics memory is refused`() {
         // This machine has no graphics memory to make one in.
-        val error =
-            assertThrows(ImageError::class.java) { requireConfig(Bitmap.Config.HARDWARE) }
+        val error = assertThrows(ImageError::class.java) { requireConfig(Bitmap.Config.HARDWARE) }
         assertEquals("Bitmap.Config.HARDWARE", error.found)
     }
 }

@@ -4,6 +4,7 @@ import ai.phoneproof.ImageError
 import android.graphics.ImageFormat
 import android.graphics.Rect
 import android.media.Image
+import java.nio.ByteBuffer
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertSame
 import org.junit.Assert.assertThrows
@@ -11,7 +12,6 @@ import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
-import java.nio.ByteBuffer
 
 /** Camera frames as phones lay them out. */
 @RunWith(RobolectricTestRunner::class)
@@ -37,10 +37,7 @@ class CameraFramesTest {
         assertRefused("differ", Frame(6, 4, otherV = 1))
     }
 
-    private fun assertRefused(
-        words: String,
-        frame: Image?,
-    ) {
+    private fun assertRefused(words: String, frame: Image?) {
         val error = assertThrows(words, ImageError::class.java) { cameraPicture(frame) }
         assertTrue(error.failed, words in error.failed)
     }
@@ -56,12 +53,11 @@ class CameraFramesTest {
         otherV: Int = 0,
     ) : Image() {
         private var isOpen = true
-        private val all =
-            arrayOf<Plane>(
-                Part(yStride, 1, yStride * height - short),
-                Part(chromaStride, pixelStride, chromaStride * height / 2),
-                Part(chromaStride + otherV, pixelStride, (chromaStride + otherV) * height / 2),
-            )
+        private val all = arrayOf<Plane>(
+            Part(yStride, 1, yStride * height - short),
+            Part(chromaStride, pixelStride, chromaStride * height / 2),
+            Part(chromaStride + otherV, pixelStride, (chromaStride + otherV) * height / 2),
+        )
 
         override fun getFormat(): Int =
             if (isOpen) kind else throw IllegalStateException("Image is already closed")
@@ -84,11 +80,7 @@ class CameraFramesTest {
             isOpen = false
         }
 
-        private class Part(
-            private val row: Int,
-            private val pixel: Int,
-            size: Int,
-        ) : Plane() {
+        private class Part(private val row: Int, private val pixel: Int, size: Int) : Plane() {
             private val bytes = ByteBuffer.allocateDirect(size)
 
             override fun getRowStride() = row

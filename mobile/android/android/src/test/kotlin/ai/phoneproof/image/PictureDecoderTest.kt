@@ -6,6 +6,8 @@ import ai.phoneproof.pixels.Orientation
 import android.content.Context
 import android.graphics.Bitmap
 import android.net.Uri
+import java.io.ByteArrayOutputStream
+import java.io.File
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
@@ -15,8 +17,6 @@ import org.junit.rules.TemporaryFolder
 import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
-import java.io.ByteArrayOutputStream
-import java.io.File
 
 /** Picture files, whole and not. */
 @RunWith(RobolectricTestRunner::class)
@@ -29,11 +29,9 @@ class PictureDecoderTest {
 
     @Test
     fun `transparent pixels keep their colour`() {
-        val bitmap =
-            Bitmap.createBitmap(2, 1, Bitmap.Config.ARGB_8888).apply {
-                isPremultiplied =
-                    false
-            }
+        val bitmap = Bitmap.createBitmap(2, 1, Bitmap.Config.ARGB_8888).apply {
+            isPremultiplied = false
+        }
         bitmap.setPixels(intArrayOf(0x01fe8040, 0x80ff0102.toInt()), 0, 2, 0, 0, 2, 1)
         files.decode(encoded(bitmap, Bitmap.CompressFormat.PNG)).use {
             assertEquals(0x80ff0102.toInt(), it.bitmap.getPixel(1, 0))
@@ -42,14 +40,10 @@ class PictureDecoderTest {
 
     @Test
     fun `the orientation tag is read where it counts`() {
-        val jpeg =
-            turned(
-                encoded(
-                    Bitmap.createBitmap(8, 4, Bitmap.Config.ARGB_8888),
-                    Bitmap.CompressFormat.JPEG,
-                ),
-                6,
-            )
+        val jpeg = turned(
+            encoded(Bitmap.createBitmap(8, 4, Bitmap.Config.ARGB_8888), Bitmap.CompressFormat.JPEG),
+            6,
+        )
         assertEquals(Orientation.ROTATE_90, files.decode(jpeg).use { it.orientation })
         val ignoring = PictureDecoder(OrientationRule.IGNORE)
         assertEquals(Orientation.UPRIGHT, ignoring.decode(jpeg).use { it.orientation })
@@ -69,19 +63,17 @@ class PictureDecoderTest {
 
     @Test
     fun `what is no whole picture is refused`() {
-        val jpeg =
-            encoded(
-                Bitmap.createBitmap(64, 64, Bitmap.Config.ARGB_8888),
-                Bitmap.CompressFormat.JPEG,
-            )
-        val expected =
-            listOf(
-                ByteArray(0) to "cannot be decoded",
-                "not a picture".toByteArray() to "cannot be decoded",
-                "version https://git-lfs.github.com/spec/v1".toByteArray() to "cannot be decoded",
-                jpeg.copyOf(jpeg.size - 20) to "ends early",
-                hugePng() to "too large",
-            )
+        val jpeg = encoded(
+            Bitmap.createBitmap(64, 64, Bitmap.Config.ARGB_8888),
+            Bitmap.CompressFormat.JPEG,
+        )
+        val expected = listOf(
+            ByteArray(0) to "cannot be decoded",
+            "not a picture".toByteArray() to "cannot be decoded",
+            "version https://git-lfs.github.com/spec/v1".toByteArray() to "cannot be decoded",
+            jpeg.copyOf(jpeg.size - 20) to "ends early",
+            hugePng() to "too large",
+        )
         for ((bytes, words) in expected) {
             val error = assertThrows(words, ImageError::class.java) { files.decode(bytes) }
             assertTrue(error.failed, words in error.failed)
@@ -91,16 +83,11 @@ class PictureDecoderTest {
         assertThrows(ImageError::class.java) { files.decode(context, Uri.fromFile(missing)) }
     }
 
-    private fun encoded(
-        bitmap: Bitmap,
-        format: Bitmap.CompressFormat,
-    ): ByteArray = ByteArrayOutputStream().also { bitmap.compress(format, 90, it) }.toByteArray()
+    private fun encoded(bitmap: Bitmap, format: Bitmap.CompressFormat): ByteArray =
+        ByteArrayOutputStream().also { bitmap.compress(format, 90, it) }.toByteArray()
 
     /** With an EXIF segment behind the start marker that says [orientation]. */
-    private fun turned(
-        jpeg: ByteArray,
-        orientation: Int,
-    ): ByteArray {
+    private fun turned(jpeg: ByteArray, orientation: Int): ByteArray {
         val tiff = "4d4d002a000000080001011200030000000100%02x000000000000".format(orientation)
         val body = "Exif".toByteArray() + byteArrayOf(0, 0) + hex(tiff)
         val length = body.size + 2
@@ -113,11 +100,7 @@ class PictureDecoderTest {
         val header =
             "89504e470d0a1a0a" + "0000000d49484452" + "0000ea60" + "0000ea60" + "0802000000"
         val chunk = hex("494844520000ea600000ea600802000000")
-        val crc =
-            java.util.zip
-                .CRC32()
-                .apply { update(chunk) }
-                .value
+        val crc = java.util.zip.CRC32().apply { update(chunk) }.value
         return hex(header + "%08x".format(crc) + "0000000049444154" + "35af061e")
     }
 

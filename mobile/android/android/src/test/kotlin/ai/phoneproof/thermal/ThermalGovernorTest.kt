@@ -34,12 +34,11 @@ class ThermalGovernorTest {
         frames(1)
         assertEquals(30, frames(1), 1)
         val seen = told.map { it.status to it.framesPerSecond }
-        val expected =
-            listOf(
-                ThermalStatus.MODERATE to 15.0,
-                ThermalStatus.SEVERE to 5.0,
-                ThermalStatus.NONE to 30.0,
-            )
+        val expected = listOf(
+            ThermalStatus.MODERATE to 15.0,
+            ThermalStatus.SEVERE to 5.0,
+            ThermalStatus.NONE to 30.0,
+        )
         assertEquals(expected, seen)
     }
 
@@ -72,27 +71,19 @@ class ThermalGovernorTest {
     fun `a policy that cannot be followed is refused`() {
         assertThrows(IllegalArgumentException::class.java) { ThermalPolicy(slowdown = 1.0) }
         assertThrows(IllegalArgumentException::class.java) {
-            ThermalPolicy(
-                mapOf(ThermalStatus.NONE to -1.0),
-            )
+            ThermalPolicy(mapOf(ThermalStatus.NONE to -1.0))
         }
         assertThrows(IllegalArgumentException::class.java) {
-            ThermalPolicy(
-                mapOf(ThermalStatus.LIGHT to 1.0),
-            )
+            ThermalPolicy(mapOf(ThermalStatus.LIGHT to 1.0))
         }
     }
 
     /** Frames admitted of a 60 Hz camera in so many seconds. */
-    private fun frames(seconds: Int): Int =
-        (0 until 60 * seconds).count {
-            now += 16_666_667L
-            governor.admits(now)
-        }
+    private fun frames(seconds: Int): Int = (0 until 60 * seconds).count {
+        now += 16_666_667L
+        governor.admits(now)
+    }
 
-    private fun assertEquals(
-        expected: Int,
-        actual: Int,
-        tolerance: Int,
-    ) = assertTrue("$actual instead of $expected", Math.abs(expected - actual) <= tolerance)
+    private fun assertEquals(expected: Int, actual: Int, tolerance: Int) =
+        assertTrue("$actual instead of $expected", Math.abs(expected - actual) <= tolerance)
 }

@@ -8,9 +8,7 @@ public enum class ModelFormat { HUB, ONNX, TFLITE, SAVED_MODEL, COREML, COREAI }
 public enum class Layout { NCHW, NHWC }
 
 /** Element types of tensors; [bytes] an element. */
-public enum class DType(
-    public val bytes: Int,
-) {
+public enum class DType(public val bytes: Int) {
     FLOAT32(4),
     FLOAT16(2),
     INT8(1),
@@ -45,10 +43,7 @@ public enum class BoxUnits { PIXELS, FRACTION, STRIDE }
 public enum class CoordOrder { XY, YX }
 
 /** Per-tensor affine quantization: real = (q - [zeroPoint]) * [scale]. */
-public data class Quant(
-    val scale: Double,
-    val zeroPoint: Int,
-)
+public data class Quant(val scale: Double, val zeroPoint: Int)
 
 /**
  * How four numbers mean a rectangle.
@@ -67,22 +62,14 @@ public data class Box(
 public sealed interface Anchors
 
 /** One anchor a cell of each level's grid. */
-public data class GridAnchors(
-    val strides: List<Int>,
-    val offset: Double = 0.5,
-) : Anchors
+public data class GridAnchors(val strides: List<Int>, val offset: Double = 0.5) : Anchors
 
 /** YOLOv5 anchors: for each stride the widths and heights in pixels. */
-public data class YoloAnchors(
-    val strides: List<Int>,
-    val wh: List<List<Pair<Double, Double>>>,
-) : Anchors
+public data class YoloAnchors(val strides: List<Int>, val wh: List<List<Pair<Double, Double>>>) :
+    Anchors
 
 /** SSD priors: base64 of [count] rows cx, cy, w, h, little-endian float32. */
-public data class PriorAnchors(
-    val count: Int,
-    val data: String,
-) : Anchors
+public data class PriorAnchors(val count: Int, val data: String) : Anchors
 
 /**
  * One input tensor.
@@ -183,9 +170,7 @@ public data class Binding(
          *   contract.
          */
         @JvmStatic
-        public fun parse(
-            text: String,
-            contract: Contract,
-        ): Binding = readBinding(text).also { it.requireContract(contract) }
+        public fun parse(text: String, contract: Contract): Binding =
+            readBinding(text).also { it.requireContract(contract) }
     }
 }

@@ -7,20 +7,19 @@ import ai.phoneproof.json.JsonNumber
 import ai.phoneproof.json.JsonObject
 import ai.phoneproof.json.JsonValue
 
-private val PRECISIONS =
-    setOf(
-        "float32",
-        "float16",
-        "dynamic_wi8",
-        "weight_only_wi8",
-        "weight_only_wi4",
-        "palette4",
-        "palette6",
-        "static_wi8_ai8",
-        "static_wi8_ai16",
-        "mixed",
-        "sparse",
-    )
+private val PRECISIONS = setOf(
+    "float32",
+    "float16",
+    "dynamic_wi8",
+    "weight_only_wi8",
+    "weight_only_wi4",
+    "palette4",
+    "palette6",
+    "static_wi8_ai8",
+    "static_wi8_ai16",
+    "mixed",
+    "sparse",
+)
 
 internal fun readBinding(text: String): Binding {
     val fields = Fields.of(Fields.parsed(text, Document.BINDING), Document.BINDING)
@@ -28,34 +27,32 @@ internal fun readBinding(text: String): Binding {
     fields.require(inputs.size == 1, "exactly one input is supported", "${inputs.size} inputs")
     val precision = fields.text("precision", "float32")
     fields.require(precision in PRECISIONS, "precision is none that is known", precision)
-    val binding =
-        Binding(
-            artifact = fields.textOrNull("artifact"),
-            contract = fields.text("contract"),
-            format = fields.choice("format", ModelFormat.entries),
-            precision = precision,
-            batch = fields.integer("batch", 1),
-            inputs = inputs,
-            outputs = fields.children("outputs").map(::readOutput),
-            anchors = fields.childOrNull("anchors")?.let(::readAnchors),
-            nmsInFile = fields.flag("nms_in_file", false),
-            decodeOverride = fields.childOrNull("decode_override")?.let(::readDecode),
-        )
+    val binding = Binding(
+        artifact = fields.textOrNull("artifact"),
+        contract = fields.text("contract"),
+        format = fields.choice("format", ModelFormat.entries),
+        precision = precision,
+        batch = fields.integer("batch", 1),
+        inputs = inputs,
+        outputs = fields.children("outputs").map(::readOutput),
+        anchors = fields.childOrNull("anchors")?.let(::readAnchors),
+        nmsInFile = fields.flag("nms_in_file", false),
+        decodeOverride = fields.childOrNull("decode_override")?.let(::readDecode),
+    )
     fields.end()
     return binding
 }
 
 internal fun readInputBinding(fields: Fields): InputBinding {
-    val input =
-        InputBinding(
-            forInput = fields.text("for", "image"),
-            tensor = fields.text("tensor"),
-            shape = shape(fields),
-            layout = fields.choice("layout", Layout.entries) { it.name },
-            dtype = fields.choice("dtype", DType.entries, DType.FLOAT32),
-            quant = fields.childOrNull("quant")?.let(::readQuant),
-            normaliseInFile = fields.flag("normalise_in_file", false),
-        )
+    val input = InputBinding(
+        forInput = fields.text("for", "image"),
+        tensor = fields.text("tensor"),
+        shape = shape(fields),
+        layout = fields.choice("layout", Layout.entries) { it.name },
+        dtype = fields.choice("dtype", DType.entries, DType.FLOAT32),
+        quant = fields.childOrNull("quant")?.let(::readQuant),
+        normaliseInFile = fields.flag("normalise_in_file", false),
+    )
     fields.end()
     return input
 }
@@ -75,33 +72,31 @@ private fun readQuant(fields: Fields): Quant {
 private fun readOutput(fields: Fields): OutputBinding {
     val slice = fields.integersOrNull("slice")
     fields.require(slice == null || slice.size == 2, "slice is two numbers")
-    val output =
-        OutputBinding(
-            tensor = fields.text("tensor"),
-            role = fields.choice("role", Role.entries),
-            shape = shape(fields),
-            axes = fields.choices("axes", Axis.entries),
-            level = fields.integerOrNull("level"),
-            slice = slice?.let { (first, end) -> first to end },
-            packed = fields.integer("packed", 1),
-            classOffset = fields.integer("class_offset", 0),
-            dtype = fields.choice("dtype", DType.entries, DType.FLOAT32),
-            quant = fields.childOrNull("quant")?.let(::readQuant),
-            activation = fields.choice("activation", Activation.entries, Activation.NONE),
-            box = fields.childOrNull("box")?.let(::readBox),
-        )
+    val output = OutputBinding(
+        tensor = fields.text("tensor"),
+        role = fields.choice("role", Role.entries),
+        shape = shape(fields),
+        axes = fields.choices("axes", Axis.entries),
+        level = fields.integerOrNull("level"),
+        slice = slice?.let { (first, end) -> first to end },
+        packed = fields.integer("packed", 1),
+        classOffset = fields.integer("class_offset", 0),
+        dtype = fields.choice("dtype", DType.entries, DType.FLOAT32),
+        quant = fields.childOrNull("quant")?.let(::readQuant),
+        activation = fields.choice("activation", Activation.entries, Activation.NONE),
+        box = fields.childOrNull("box")?.let(::readBox),
+    )
     fields.end()
     return output
 }
 
 private fun readBox(fields: Fields): Box {
-    val box =
-        Box(
-            format = fields.choice("format", BoxFormat.entries),
-            units = fields.choice("units", BoxUnits.entries, BoxUnits.PIXELS),
-            variances = fields.numbersOrNull("variances"),
-            order = fields.choice("order", CoordOrder.entries, CoordOrder.XY),
-        )
+    val box = Box(
+        format = fields.choice("format", BoxFormat.entries),
+        units = fields.choice("units", BoxUnits.entries, BoxUnits.PIXELS),
+        variances = fields.numbersOrNull("variances"),
+        order = fields.choice("order", CoordOrder.entries, CoordOrder.XY),
+    )
     val count = box.variances?.size ?: 4
     fields.require(count == 4, "variances are four numbers", "$count")
     fields.end()
@@ -110,13 +105,12 @@ private fun readBox(fields: Fields): Box {
 
 private fun readAnchors(fields: Fields): Anchors {
     val kind = fields.text("kind")
-    val anchors =
-        when (kind) {
-            "grid" -> GridAnchors(strides(fields), fields.number("offset", 0.5))
-            "yolo_anchor" -> YoloAnchors(strides(fields), fields.items("wh").map { wh(fields, it) })
-            "priors" -> PriorAnchors(fields.integer("count"), fields.text("data"))
-            else -> null
-        }
+    val anchors = when (kind) {
+        "grid" -> GridAnchors(strides(fields), fields.number("offset", 0.5))
+        "yolo_anchor" -> YoloAnchors(strides(fields), fields.items("wh").map { wh(fields, it) })
+        "priors" -> PriorAnchors(fields.integer("count"), fields.text("data"))
+        else -> null
+    }
     fields.require(anchors != null, "anchors are grid, yolo_anchor or priors", kind)
     fields.end()
     return anchors!!
@@ -128,14 +122,10 @@ private fun strides(fields: Fields): List<Int> {
     return strides
 }
 
-private fun wh(
-    fields: Fields,
-    level: JsonValue,
-): List<Pair<Double, Double>> {
-    val rows =
-        (level as? JsonArray)?.items.orEmpty().map { row ->
-            (row as? JsonArray)?.items.orEmpty().map { (it as? JsonNumber)?.text?.toDouble() }
-        }
+private fun wh(fields: Fields, level: JsonValue): List<Pair<Double, Double>> {
+    val rows = (level as? JsonArray)?.items.orEmpty().map { row ->
+        (row as? JsonArray)?.items.orEmpty().map { (it as? JsonNumber)?.text?.toDouble() }
+    }
     val good = rows.isNotEmpty() && rows.all { row -> row.size == 2 && row.all { it != null } }
     fields.require(good, "wh is, for each stride, a list of [width, height]")
     return rows.map { (width, height) -> width!! to height!! }

@@ -1,17 +1,10 @@
 package ai.phoneproof.contract
 
 /** Height and width in pixels. */
-public data class Size(
-    val height: Int,
-    val width: Int,
-)
+public data class Size(val height: Int, val width: Int)
 
 /** Red, green, blue in 0..255. */
-public data class Rgb(
-    val red: Int,
-    val green: Int,
-    val blue: Int,
-)
+public data class Rgb(val red: Int, val green: Int, val blue: Int)
 
 public enum class OrientationRule { EXIF, IGNORE }
 

@@ -30,10 +30,9 @@ internal class AnchorTable private constructor(
             shapes: List<List<Pair<Double, Double>>>,
             cells: List<Size>,
         ): AnchorTable {
-            val count =
-                strides.indices.sumOf {
-                    shapes[it].size * cells[it].height * cells[it].width
-                }
+            val count = strides.indices.sumOf {
+                shapes[it].size * cells[it].height * cells[it].width
+            }
             val columns = List(5) { FloatArray(count) }
             var at = 0
             for (level in strides.indices) {
@@ -52,10 +51,7 @@ internal class AnchorTable private constructor(
         }
 
         /** Centres and sides of SSD priors, packed in a binding. */
-        fun ofPriors(
-            anchors: PriorAnchors,
-            boxes: Int,
-        ): AnchorTable {
+        fun ofPriors(anchors: PriorAnchors, boxes: Int): AnchorTable {
             val rows = priorValues(anchors)
             if (anchors.count != boxes) {
                 throw BindingError(
@@ -69,46 +65,36 @@ internal class AnchorTable private constructor(
         }
 
         private fun priorValues(anchors: PriorAnchors): FloatArray {
-            val bytes =
-                try {
-                    Base64.decode(anchors.data)
-                } catch (error: IllegalArgumentException) {
-                    throw damaged("text that is not base64", error)
-                }
+            val bytes = try {
+                Base64.decode(anchors.data)
+            } catch (error: IllegalArgumentException) {
+                throw damaged("text that is not base64", error)
+            }
             if (anchors.count !in 1..MOST_PRIORS || bytes.size != anchors.count * ROW_BYTES) {
                 throw damaged("${bytes.size} bytes for ${anchors.count} rows of $ROW_BYTES", null)
             }
-            val values =
-                FloatArray(anchors.count * 4) { index ->
-                    var bits = 0
-                    for (k in 3 downTo 0) {
-                        bits =
-                            (bits shl 8) or (bytes[index * 4 + k].toInt() and 255)
-                    }
-                    Float.fromBits(bits)
+            val values = FloatArray(anchors.count * 4) { index ->
+                var bits = 0
+                for (k in 3 downTo 0) {
+                    bits = (bits shl 8) or (bytes[index * 4 + k].toInt() and 255)
                 }
+                Float.fromBits(bits)
+            }
             if (!values.all { it.isFinite() }) throw damaged("a NaN or an infinity", null)
             return values
         }
 
-        private fun damaged(
-            found: String,
-            cause: Exception?,
-        ): BindingError =
-            BindingError(
-                "the priors of the binding are damaged",
-                found,
-                "use the binding as it was written with this file",
-                cause,
-            )
+        private fun damaged(found: String, cause: Exception?): BindingError = BindingError(
+            "the priors of the binding are damaged",
+            found,
+            "use the binding as it was written with this file",
+            cause,
+        )
     }
 }
 
 /** Strides and, for each, the shapes of a cell's anchors in pixels. */
-internal class GridShape(
-    val strides: List<Int>,
-    val shapes: List<List<Pair<Double, Double>>>,
-) {
+internal class GridShape(val strides: List<Int>, val shapes: List<List<Pair<Double, Double>>>) {
     constructor(anchors: GridAnchors) :
         this(anchors.strides, anchors.strides.map { listOf(it.toDouble() to it.toDouble()) })
 
@@ -128,11 +114,7 @@ internal class GridShape(
      * Rows and columns of each level: of the tensors where all tell, else of the input, rounded
      * up, or down where only that makes [count] anchors.
      */
-    fun cells(
-        parts: List<OutputBinding>,
-        size: Size,
-        count: Int,
-    ): List<Size> {
+    fun cells(parts: List<OutputBinding>, size: Size, count: Int): List<Size> {
         val told = parts.mapNotNull(::levelCells)
         val cells = if (told.size == parts.size) told.also { check(it, size) } else null
         val found =
@@ -148,24 +130,14 @@ internal class GridShape(
         return found
     }
 
-    private fun total(cells: List<Size>): Int =
-        cells.indices.sumOf {
-            (
-                shapes
-                    .getOrNull(
-                        it,
-                    )?.size ?: 0
-            ) * cells[it].height * cells[it].width
-        }
+    private fun total(cells: List<Size>): Int = cells.indices.sumOf {
+        (shapes.getOrNull(it)?.size ?: 0) * cells[it].height * cells[it].width
+    }
 
-    private fun rounded(
-        size: Size,
-        up: Boolean,
-    ): List<Size> =
-        strides.map { stride ->
-            val more = if (up) stride - 1 else 0
-            Size((size.height + more) / stride, (size.width + more) / stride)
-        }
+    private fun rounded(size: Size, up: Boolean): List<Size> = strides.map { stride ->
+        val more = if (up) stride - 1 else 0
+        Size((size.height + more) / stride, (size.width + more) / stride)
+    }
 
     private fun levelCells(output: OutputBinding): Size? {
         val row = output.axes.indexOf(Axis.Y)
@@ -174,10 +146,7 @@ internal class GridShape(
         return Size(output.shape[1 + row], output.shape[1 + column])
     }
 
-    private fun check(
-        cells: List<Size>,
-        size: Size,
-    ) {
+    private fun check(cells: List<Size>, size: Size) {
         for ((stride, grid) in strides.zip(cells)) {
             val fits =
                 near(grid.height, size.height, stride) && near(grid.width, size.width, stride)
@@ -192,9 +161,6 @@ internal class GridShape(
         }
     }
 
-    private fun near(
-        cells: Int,
-        side: Int,
-        stride: Int,
-    ): Boolean = cells in side / stride..(side + stride - 1) / stride
+    private fun near(cells: Int, side: Int, stride: Int): Boolean =
+        cells in side / stride..(side + stride - 1) / stride
 }

@@ -19,11 +19,7 @@ internal class Candidates {
     }
 
     /** Candidates are added by anchor, then class: their order breaks ties. */
-    fun add(
-        classIndex: Int,
-        score: Float,
-        box: FloatArray,
-    ) {
+    fun add(classIndex: Int, score: Float, box: FloatArray) {
         if (count == scores.size) grow()
         classes[count] = classIndex
         scores[count] = score
@@ -64,10 +60,7 @@ internal class Kept {
         private set
 
     /** The best [most] of ranked [candidates]. */
-    fun takeBest(
-        candidates: Candidates,
-        most: Int,
-    ) {
+    fun takeBest(candidates: Candidates, most: Int) {
         reserve(minOf(most, candidates.count))
         while (count < indices.size && count < minOf(most, candidates.count)) {
             indices[count] = candidates.ranked(count)
@@ -116,18 +109,12 @@ internal class Kept {
 }
 
 /** Intersection over union of two boxes; NaN, which is over no limit, where both are empty. */
-internal fun overlap(
-    boxes: FloatArray,
-    a: Int,
-    b: Int,
-): Float {
+internal fun overlap(boxes: FloatArray, a: Int, b: Int): Float {
     val width = minOf(boxes[a + 2], boxes[b + 2]) - maxOf(boxes[a], boxes[b])
     val height = minOf(boxes[a + 3], boxes[b + 3]) - maxOf(boxes[a + 1], boxes[b + 1])
     val inter = maxOf(width, 0f) * maxOf(height, 0f)
     return inter / (area(boxes, b) + area(boxes, a) - inter)
 }
 
-private fun area(
-    boxes: FloatArray,
-    at: Int,
-): Float = maxOf(boxes[at + 2] - boxes[at], 0f) * maxOf(boxes[at + 3] - boxes[at + 1], 0f)
+private fun area(boxes: FloatArray, at: Int): Float =
+    maxOf(boxes[at + 2] - boxes[at], 0f) * maxOf(boxes[at + 3] - boxes[at + 1], 0f)

@@ -14,39 +14,27 @@ private const val ODD = 0.1f
 private const val LARGEST = 2_147_483_648f
 
 /** Detections that the file itself chose: one score and the number of its class a row. */
-internal class FinalRows(
-    private val contract: Contract,
-    binding: Binding,
-    tensors: TensorCache,
-) : CandidateSource {
+internal class FinalRows(private val contract: Contract, binding: Binding, tensors: TensorCache) :
+    CandidateSource {
     private val boxes = BoxReader(binding, tensors)
     private val scores = column(binding, Role.SCORES, tensors)
     private val classes = column(binding, Role.CLASSES, tensors)
-    private val count =
-        if (binding.outputs.any { it.role == Role.COUNT }) {
-            oneLevel(binding, Role.COUNT, tensors)
-        } else {
-            null
-        }
+    private val count = if (binding.outputs.any { it.role == Role.COUNT }) {
+        oneLevel(binding, Role.COUNT, tensors)
+    } else {
+        null
+    }
     private val offset = binding.outputs.first { it.role == Role.CLASSES }.classOffset
     private val box = FloatArray(4)
 
-    private fun column(
-        binding: Binding,
-        role: Role,
-        tensors: TensorCache,
-    ): RoleLevels {
+    private fun column(binding: Binding, role: Role, tensors: TensorCache): RoleLevels {
         val column = oneLevel(binding, role, tensors)
         column.requireRowsOf(boxes.levels)
         column.requireWidth(1)
         return column
     }
 
-    override fun collect(
-        confidence: Float,
-        multiLabel: Boolean,
-        into: Candidates,
-    ) {
+    override fun collect(confidence: Float, multiLabel: Boolean, into: Candidates) {
         val rows = if (count == null) boxes.levels.rows else counted(count)
         for (row in 0 until rows) checkClass(classes.activated(row, 0))
         for (row in 0 until rows) {
@@ -90,10 +78,7 @@ internal class FinalRows(
     }
 
     /** The label's index; -1 for padding. */
-    private fun labelOf(
-        value: Float,
-        score: Float,
-    ): Int {
+    private fun labelOf(value: Float, score: Float): Int {
         val whole = rounded(value).toLong()
         if (whole < 0 || score == 0f) return -1
         val label = whole + offset
@@ -111,11 +96,7 @@ internal class FinalRows(
     private fun rounded(value: Float): Float = Math.rint(value.toDouble()).toFloat()
 }
 
-private fun oneLevel(
-    binding: Binding,
-    role: Role,
-    tensors: TensorCache,
-): RoleLevels {
+private fun oneLevel(binding: Binding, role: Role, tensors: TensorCache): RoleLevels {
     val levels = RoleLevels.of(binding, role, tensors)
     if (levels.levels.size != 1) {
         throw BindingError(

@@ -9,30 +9,22 @@ import kotlin.math.ln
 /** What a detector's head gives as candidates. */
 internal interface CandidateSource {
     /** Adds every candidate with a score greater than [confidence], by anchor, then class. */
-    fun collect(
-        confidence: Float,
-        multiLabel: Boolean,
-        into: Candidates,
-    )
+    fun collect(confidence: Float, multiLabel: Boolean, into: Candidates)
 }
 
 /**
  * A head of boxes and scores, with objectness or without. Few anchors pass: one pass over the
  * scores as they lie finds them, and only they are activated, multiplied and decoded.
  */
-internal class HeadScan(
-    contract: Contract,
-    binding: Binding,
-    tensors: TensorCache,
-) : CandidateSource {
+internal class HeadScan(contract: Contract, binding: Binding, tensors: TensorCache) :
+    CandidateSource {
     private val boxes = BoxReader(binding, tensors)
     private val scores = RoleLevels.of(binding, Role.SCORES, tensors)
-    private val objectness =
-        if (binding.outputs.any { it.role == Role.OBJECTNESS }) {
-            RoleLevels.of(binding, Role.OBJECTNESS, tensors)
-        } else {
-            null
-        }
+    private val objectness = if (binding.outputs.any { it.role == Role.OBJECTNESS }) {
+        RoleLevels.of(binding, Role.OBJECTNESS, tensors)
+    } else {
+        null
+    }
     private val named: IntArray
     private val flags = BooleanArray(scores.rows)
     private val row = FloatArray(scores.width)
@@ -46,11 +38,7 @@ internal class HeadScan(
         named = namedClasses(scores.width, contract)
     }
 
-    override fun collect(
-        confidence: Float,
-        multiLabel: Boolean,
-        into: Candidates,
-    ) {
+    override fun collect(confidence: Float, multiLabel: Boolean, into: Candidates) {
         if (named.isEmpty()) return
         flag(confidence)
         for (anchor in flags.indices) {
@@ -79,38 +67,23 @@ internal class HeadScan(
     }
 
     /** What a value before its activation must exceed; null where that cannot be said. */
-    private fun limit(
-        activation: Activation,
-        confidence: Float,
-    ): Float? =
-        when {
-            // A factor of at most 1 can be told only where an activation bounds it.
-            objectness != null && objectness.levels.any { it.activation != Activation.SIGMOID } -> {
-                null
-            }
-
-            activation == Activation.NONE -> {
-                confidence
-            }
-
-            activation == Activation.SOFTMAX -> {
-                null
-            }
-
-            confidence <= 0f || confidence >= 1f -> {
-                if (confidence <= 0f) null else confidence
-            }
-
-            else -> {
-                (ln(confidence / (1.0 - confidence)) - LOGIT_SLACK).toFloat()
-            }
+    private fun limit(activation: Activation, confidence: Float): Float? = when {
+        // A factor of at most 1 can be told only where an activation bounds it.
+        objectness != null && objectness.levels.any { it.activation != Activation.SIGMOID } -> {
+            null
         }
 
+        activation == Activation.NONE -> confidence
+
+        activation == Activation.SOFTMAX -> null
+
+        confidence <= 0f || confidence >= 1f -> if (confidence <= 0f) null else confidence
+
+        else -> (ln(confidence / (1.0 - confidence)) - LOGIT_SLACK).toFloat()
+    }
+
     /** Reads the row's scores into [row]; true where its best named one is over the threshold. */
-    private fun passes(
-        anchor: Int,
-        confidence: Float,
-    ): Boolean {
+    private fun passes(anchor: Int, confidence: Float): Boolean {
         val factor = objectness?.activated(anchor, 0) ?: 1f
         if (factor == 0f && objectness != null) return false
         scores.activatedRow(anchor, row)
@@ -123,11 +96,7 @@ internal class HeadScan(
         return best > confidence
     }
 
-    private fun add(
-        confidence: Float,
-        multiLabel: Boolean,
-        into: Candidates,
-    ) {
+    private fun add(confidence: Float, multiLabel: Boolean, into: Candidates) {
         if (multiLabel) {
             for (column in named) {
                 if (row[column] > confidence) into.add(column, row[column], box)
@@ -146,10 +115,6 @@ internal class HeadScan(
 }
 
 /** The classes that have a label, all where the contract has no null among its labels. */
-internal fun namedClasses(
-    count: Int,
-    contract: Contract,
-): IntArray =
-    (0 until count)
-        .filter { contract.labels.isEmpty() || contract.labels[it] != null }
-        .toIntArray()
+internal fun namedClasses(count: Int, contract: Contract): IntArray = (0 until count)
+    .filter { contract.labels.isEmpty() || contract.labels[it] != null }
+    .toIntArray()

@@ -23,11 +23,7 @@ public data class Detection(
  * @property label its text.
  * @property score the probability.
  */
-public data class Classification(
-    val classIndex: Int,
-    val label: String,
-    val score: Float,
-)
+public data class Classification(val classIndex: Int, val label: String, val score: Float)
 
 /**
  * One output as the model gave it for one image, dequantised.

@@ -7,10 +7,7 @@ import ai.phoneproof.contract.PriorAnchors
 import ai.phoneproof.contract.Role
 
 /** One role, its levels one after the other in the order of the strides. */
-internal class RoleLevels(
-    val role: Role,
-    val levels: List<RoleRows>,
-) {
+internal class RoleLevels(val role: Role, val levels: List<RoleRows>) {
     /** Where each level's rows begin; one more entry: the number of rows. */
     val starts: IntArray = IntArray(levels.size + 1)
 
@@ -34,18 +31,12 @@ internal class RoleLevels(
         return level
     }
 
-    fun activated(
-        row: Int,
-        value: Int,
-    ): Float {
+    fun activated(row: Int, value: Int): Float {
         val level = levelOf(row)
         return levels[level].activated(row - starts[level], value)
     }
 
-    fun activatedRow(
-        row: Int,
-        out: FloatArray,
-    ) {
+    fun activatedRow(row: Int, out: FloatArray) {
         val level = levelOf(row)
         levels[level].activatedRow(row - starts[level], out)
     }
@@ -75,20 +66,13 @@ internal class RoleLevels(
 
     companion object {
         /** @throws BindingError no such role, or levels that are not 0, 1, 2 ... */
-        fun of(
-            binding: Binding,
-            role: Role,
-            tensors: TensorCache,
-        ): RoleLevels {
+        fun of(binding: Binding, role: Role, tensors: TensorCache): RoleLevels {
             val order = if (binding.anchors is PriorAnchors) CELL_FIRST else SHAPE_FIRST
             val parts = parts(binding, role)
             return RoleLevels(role, parts.map { RoleRows(it, tensors.of(it), order) })
         }
 
-        private fun parts(
-            binding: Binding,
-            role: Role,
-        ): List<OutputBinding> {
+        private fun parts(binding: Binding, role: Role): List<OutputBinding> {
             val parts = binding.outputs.filter { it.role == role }
             if (parts.size == 1) return parts
             val levels = parts.map { it.level ?: -1 }
@@ -115,10 +99,7 @@ internal class TensorCache {
             TensorFloats(output).also { list.add(it) }
         }
 
-    fun read(
-        outputs: List<OutputTensor>,
-        index: Int,
-    ) {
+    fun read(outputs: List<OutputTensor>, index: Int) {
         for (i in list.indices) list[i].read(outputs, index)
     }
 }

@@ -43,36 +43,22 @@ internal class RoleRows(
     }
 
     /** The dequantised value, before the activation. */
-    fun raw(
-        row: Int,
-        value: Int,
-    ): Float = tensor.values[rowAt[row] + valueAt[value]]
+    fun raw(row: Int, value: Int): Float = tensor.values[rowAt[row] + valueAt[value]]
 
     /** The value after the activation; softmax runs over a row, see [softmax]. */
-    fun activated(
-        row: Int,
-        value: Int,
-    ): Float {
+    fun activated(row: Int, value: Int): Float {
         val raw = raw(row, value)
         return if (activation == Activation.SIGMOID) sigmoid(raw) else raw
     }
 
     /** Row [row] after the activation, into [out]. */
-    fun activatedRow(
-        row: Int,
-        out: FloatArray,
-    ) {
+    fun activatedRow(row: Int, out: FloatArray) {
         for (v in valueAt.indices) out[v] = activated(row, v)
         if (activation == Activation.SOFTMAX) softmax(out, valueAt.size)
     }
 
     /** Sets [flags] from [first] on where one of the [columns] of a row is greater than [limit]. */
-    fun flagAbove(
-        limit: Float,
-        columns: IntArray,
-        flags: BooleanArray,
-        first: Int,
-    ) {
+    fun flagAbove(limit: Float, columns: IntArray, flags: BooleanArray, first: Int) {
         if (rowStep == 1) {
             for (column in columns) flagColumn(rowAt[0] + valueAt[column], limit, flags, first)
         } else {
@@ -82,23 +68,14 @@ internal class RoleRows(
         }
     }
 
-    private fun flagColumn(
-        from: Int,
-        limit: Float,
-        flags: BooleanArray,
-        first: Int,
-    ) {
+    private fun flagColumn(from: Int, limit: Float, flags: BooleanArray, first: Int) {
         val values = tensor.values
         for (row in 0 until rowAt.size) {
             if (values[from + row] > limit) flags[first + row] = true
         }
     }
 
-    private fun anyAbove(
-        row: Int,
-        limit: Float,
-        columns: IntArray,
-    ): Boolean {
+    private fun anyAbove(row: Int, limit: Float, columns: IntArray): Boolean {
         val values = tensor.values
         val from = rowAt[row]
         for (column in columns) if (values[from + valueAt[column]] > limit) return true
@@ -117,10 +94,7 @@ internal class RoleRows(
 internal fun sigmoid(x: Float): Float = 1f / (1f + exp(-x))
 
 /** In place, over the first [count] values; a NaN makes all of them NaN. */
-internal fun softmax(
-    values: FloatArray,
-    count: Int,
-) {
+internal fun softmax(values: FloatArray, count: Int) {
     var largest = Float.NEGATIVE_INFINITY
     for (i in 0 until count) largest = maxOf(largest, values[i])
     var sum = 0.0
@@ -133,10 +107,7 @@ internal fun softmax(
 }
 
 /** Where rows and values of a role lie in its tensor, from the names of the axes. */
-private class AxisLayout(
-    private val output: OutputBinding,
-    order: List<Axis>,
-) {
+private class AxisLayout(private val output: OutputBinding, order: List<Axis>) {
     private val sides = output.shape.drop(1)
     private val axes = output.axes
     private val strides = IntArray(sides.size)
@@ -199,10 +170,9 @@ private class AxisLayout(
             IntArray(offsets.size * side) { offsets[it / side] + it % side * stride }
         }
 
-    private fun undescribed(nextStep: String): BindingError =
-        BindingError(
-            "the axes of output \"${output.tensor}\" do not describe its shape",
-            "axes ${axes.map { it.name.lowercase() }} for shape ${output.shape} (batch first)",
-            nextStep,
-        )
+    private fun undescribed(nextStep: String): BindingError = BindingError(
+        "the axes of output \"${output.tensor}\" do not describe its shape",
+        "axes ${axes.map { it.name.lowercase() }} for shape ${output.shape} (batch first)",
+        nextStep,
+    )
 }

@@ -71,10 +71,7 @@ public interface EngineFactory {
      * @throws PhoneproofError where the library refuses the file or has no such accelerator.
      */
     @Throws(PhoneproofError::class)
-    public fun open(
-        model: ModelFile,
-        accelerator: Accelerator,
-    ): Engine
+    public fun open(model: ModelFile, accelerator: Accelerator): Engine
 }
 
 /**

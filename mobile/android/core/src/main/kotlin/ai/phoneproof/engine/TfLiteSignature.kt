@@ -77,21 +77,14 @@ public class TfLiteSignature private constructor(
         ): List<Pair<String, Int>> {
             if (signature == null) {
                 return file
-                    .ints(
-                        graph,
-                        graphField,
-                    ).map { file.text(tensors[it], TENSOR_NAME) to it }
+                    .ints(graph, graphField).map { file.text(tensors[it], TENSOR_NAME) to it }
             }
             return file.tables(signature, signatureField).map {
                 file.text(it, MAP_NAME) to file.int(it, MAP_INDEX)
             }
         }
 
-        private fun info(
-            file: FlatFile,
-            name: String,
-            tensor: Int,
-        ): TensorInfo {
+        private fun info(file: FlatFile, name: String, tensor: Int): TensorInfo {
             val type = file.byte(tensor, TENSOR_TYPE)
             val dtype = requireNotNull(DTYPES[type]) { "tensor $name has the type number $type" }
             return TensorInfo(name, dtype, file.ints(tensor, TENSOR_SHAPE))
@@ -100,10 +93,7 @@ public class TfLiteSignature private constructor(
         private fun tag(bytes: ByteBuffer) =
             String(CharArray(4) { Char(bytes.get(4 + it).toInt()) })
 
-        private fun noModel(
-            found: String?,
-            cause: Exception,
-        ) = ModelFileError(
+        private fun noModel(found: String?, cause: Exception) = ModelFileError(
             "this is no TFLite file",
             found,
             "use the file of the bundle, unedited",
@@ -128,53 +118,36 @@ public class TfLiteSignature private constructor(
         private const val MAP_NAME = 0
         private const val MAP_INDEX = 1
 
-        private val DTYPES =
-            mapOf(
-                0 to DType.FLOAT32,
-                1 to DType.FLOAT16,
-                2 to DType.INT32,
-                3 to DType.UINT8,
-                4 to DType.INT64,
-                6 to DType.BOOL,
-                7 to DType.INT16,
-                9 to DType.INT8,
-            )
+        private val DTYPES = mapOf(
+            0 to DType.FLOAT32,
+            1 to DType.FLOAT16,
+            2 to DType.INT32,
+            3 to DType.UINT8,
+            4 to DType.INT64,
+            6 to DType.BOOL,
+            7 to DType.INT16,
+            9 to DType.INT8,
+        )
     }
 }
 
 /** The little of the FlatBuffers format that is needed: tables, vectors, text. */
-private class FlatFile(
-    private val bytes: ByteBuffer,
-) {
+private class FlatFile(private val bytes: ByteBuffer) {
     fun root(): Int = bytes.getInt(0)
 
-    fun tables(
-        table: Int,
-        field: Int,
-    ): List<Int> =
-        vector(table, field) { entry ->
-            entry + bytes.getInt(entry)
-        }
+    fun tables(table: Int, field: Int): List<Int> = vector(table, field) { entry ->
+        entry + bytes.getInt(entry)
+    }
 
-    fun ints(
-        table: Int,
-        field: Int,
-    ): List<Int> = vector(table, field) { bytes.getInt(it) }
+    fun ints(table: Int, field: Int): List<Int> = vector(table, field) { bytes.getInt(it) }
 
-    fun int(
-        table: Int,
-        field: Int,
-    ): Int = place(table, field).let { if (it == 0) 0 else bytes.getInt(it) }
+    fun int(table: Int, field: Int): Int =
+        place(table, field).let { if (it == 0) 0 else bytes.getInt(it) }
 
-    fun byte(
-        table: Int,
-        field: Int,
-    ): Int = place(table, field).let { if (it == 0) 0 else bytes.get(it).toInt() }
+    fun byte(table: Int, field: Int): Int =
+        place(table, field).let { if (it == 0) 0 else bytes.get(it).toInt() }
 
-    fun text(
-        table: Int,
-        field: Int,
-    ): String {
+    fun text(table: Int, field: Int): String {
         val at = place(table, field)
         require(at != 0) { "a name is missing" }
         val start = at + bytes.getInt(at)
@@ -183,11 +156,7 @@ private class FlatFile(
         return String(ByteArray(length) { bytes.get(start + Int.SIZE_BYTES + it) })
     }
 
-    private fun vector(
-        table: Int,
-        field: Int,
-        item: (Int) -> Int,
-    ): List<Int> {
+    private fun vector(table: Int, field: Int, item: (Int) -> Int): List<Int> {
         val at = place(table, field)
         if (at == 0) return emptyList()
         val start = at + bytes.getInt(at)
@@ -197,10 +166,7 @@ private class FlatFile(
     }
 
     /** Where a field of a table lies; 0 where the table has none. */
-    private fun place(
-        table: Int,
-        field: Int,
-    ): Int {
+    private fun place(table: Int, field: Int): Int {
         val fields = table - bytes.getInt(table)
         val entry = Short.SIZE_BYTES * (field + 2)
         if (entry >= bytes.getShort(fields)) return 0

@@ -5,30 +5,18 @@ internal sealed interface JsonValue
 
 internal data object JsonNull : JsonValue
 
-internal data class JsonBoolean(
-    val value: Boolean,
-) : JsonValue
+internal data class JsonBoolean(val value: Boolean) : JsonValue
 
-internal data class JsonNumber(
-    val text: String,
-) : JsonValue
+internal data class JsonNumber(val text: String) : JsonValue
 
-internal data class JsonString(
-    val value: String,
-) : JsonValue
+internal data class JsonString(val value: String) : JsonValue
 
-internal data class JsonArray(
-    val items: List<JsonValue>,
-) : JsonValue
+internal data class JsonArray(val items: List<JsonValue>) : JsonValue
 
-internal data class JsonObject(
-    val fields: Map<String, JsonValue>,
-) : JsonValue
+internal data class JsonObject(val fields: Map<String, JsonValue>) : JsonValue
 
 /** Text that is not JSON (RFC 8259, without duplicate names). */
-internal class JsonFault(
-    message: String,
-) : Exception(message)
+internal class JsonFault(message: String) : Exception(message)
 
 /** Compact text with sorted names, as `phoneproof.core.json_format.canonical_bytes` writes it. */
 internal fun canonicalText(value: JsonValue): String = buildString { appendCanonical(value) }

@@ -9,9 +9,7 @@ private const val DEEPEST = 64
  * Not `org.json`: that one accepts much that is no JSON, differs between Android and the JVM, and
  * loses the text of numbers, which the hash of a contract needs.
  */
-internal class JsonReader(
-    private val text: String,
-) {
+internal class JsonReader(private val text: String) {
     private var position = 0
 
     /** @throws JsonFault where the text is not JSON; the message tells the offset. */
@@ -131,10 +129,7 @@ internal class JsonReader(
         if (position == start) fault("no digit")
     }
 
-    private fun <T> word(
-        word: String,
-        value: T,
-    ): T {
+    private fun <T> word(word: String, value: T): T {
         if (!text.startsWith(word, position)) fault("no value")
         position += word.length
         return value

@@ -35,8 +35,7 @@ internal class FramePlan<A : Any>(
     private val canvas = if (before.hasPads) before.canvas(channels, reversed) else null
 
     /** What the resize looks at, or what is placed where there is none. */
-    private val source =
-        canvas ?: ByteRaster(before.frame.height, before.frame.width, channels)
+    private val source = canvas ?: ByteRaster(before.frame.height, before.frame.width, channels)
     private val bytes: ByteResizer?
     private val scaledBytes: ByteRaster
     private val floats: FloatResizer?
@@ -53,28 +52,15 @@ internal class FramePlan<A : Any>(
         val step = plan.steps.getOrNull(resizeAt) as ResizeStep?
         val scaled = step?.let { Size(it.height, it.width) } ?: before.frame
         val isFloat = step != null && step.filter.isFloat
-        bytes =
-            step?.takeUnless { isFloat }?.let {
-                byteResizer(it.filter, before.frame, scaled, channels)
-            }
-        floats =
-            step?.takeIf { isFloat }?.let {
-                val (fromHeight, fromWidth) = before.frame
-                TensorflowBilinear(
-                    fromHeight,
-                    fromWidth,
-                    it.height,
-                    it.width,
-                    channels,
-                    it.filter,
-                )
-            }
+        bytes = step?.takeUnless { isFloat }?.let {
+            byteResizer(it.filter, before.frame, scaled, channels)
+        }
+        floats = step?.takeIf { isFloat }?.let {
+            val (fromHeight, fromWidth) = before.frame
+            TensorflowBilinear(fromHeight, fromWidth, it.height, it.width, channels, it.filter)
+        }
         scaledBytes =
-            if (bytes != null) {
-                ByteRaster.filled(scaled.height, scaled.width, channels)
-            } else {
-                source
-            }
+            if (bytes != null) ByteRaster.filled(scaled.height, scaled.width, channels) else source
         scaledFloats = if (isFloat) FloatRaster(scaled.height, scaled.width, channels) else null
         after = Placement(scaled, plan.steps.drop(resizeAt + 1))
         needed = neededRows(bytes?.neededRows ?: floats?.neededRows)
@@ -118,10 +104,7 @@ internal class FramePlan<A : Any>(
     }
 
     /** Fills the tensor from a picture of this plan's size. */
-    fun run(
-        picture: Picture,
-        intake: Intake,
-    ) {
+    fun run(picture: Picture, intake: Intake) {
         intake.read(picture, orientation, needed, upright, asStored)
         place()
         bytes?.resize(source, scaledBytes)

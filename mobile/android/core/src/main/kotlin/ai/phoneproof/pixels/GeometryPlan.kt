@@ -64,10 +64,7 @@ public data class GeometryPlan(
      *
      * @param boxes x1, y1, x2, y2 of [count] boxes one after the other; changed in place.
      */
-    public fun toOriginal(
-        boxes: FloatArray,
-        count: Int,
-    ) {
+    public fun toOriginal(boxes: FloatArray, count: Int) {
         for (i in 0 until count * 2) {
             boxes[2 * i] = back(boxes[2 * i], left, gainX, original.width)
             boxes[2 * i + 1] = back(boxes[2 * i + 1], top, gainY, original.height)
@@ -75,22 +72,14 @@ public data class GeometryPlan(
     }
 
     /** The other way round; nothing is clipped. */
-    public fun toTensor(
-        boxes: FloatArray,
-        count: Int,
-    ) {
+    public fun toTensor(boxes: FloatArray, count: Int) {
         for (i in 0 until count * 2) {
             boxes[2 * i] = (boxes[2 * i].toDouble() * gainX + left).toFloat()
             boxes[2 * i + 1] = (boxes[2 * i + 1].toDouble() * gainY + top).toFloat()
         }
     }
 
-    private fun back(
-        value: Float,
-        offset: Double,
-        gain: Double,
-        side: Int,
-    ): Float {
+    private fun back(value: Float, offset: Double, gain: Double, side: Int): Float {
         val wide = (value.toDouble() - offset) / gain
         return (
             if (wide < 0.0) {
@@ -100,7 +89,7 @@ public data class GeometryPlan(
             } else {
                 wide
             }
-        ).toFloat()
+            ).toFloat()
     }
 
     public companion object {
@@ -112,10 +101,7 @@ public data class GeometryPlan(
          * @throws ai.phoneproof.ImageError a side below 1.
          */
         @JvmStatic
-        public fun of(
-            input: ImageInput,
-            height: Int,
-            width: Int,
-        ): GeometryPlan = planGeometry(input, height, width)
+        public fun of(input: ImageInput, height: Int, width: Int): GeometryPlan =
+            planGeometry(input, height, width)
     }
 }

@@ -5,12 +5,10 @@ import ai.phoneproof.contract.ImageInput
 import ai.phoneproof.pixels.filters.ByteRaster
 
 /**
- * The first stage: any [Picture] as upright uint8 rows of RGB, or of gray. RGB that needs nothing is
- * looked at where it lies; everything else is converted row by row into scratch that is reused.
+ * The first stage: any [Picture] as upright uint8 rows of RGB, or of gray. RGB that needs nothing
+ * is looked at where it lies; everything else is converted row by row into scratch that is reused.
  */
-internal class Intake(
-    private val input: ImageInput,
-) {
+internal class Intake(private val input: ImageInput) {
     private val channels = input.channelCount
     private var stored = ByteArray(0)
     private var turned = ByteArray(0)
@@ -46,11 +44,7 @@ internal class Intake(
         }
     }
 
-    private fun convert(
-        picture: Picture,
-        needed: BooleanArray?,
-        target: ByteRaster,
-    ) {
+    private fun convert(picture: Picture, needed: BooleanArray?, target: ByteRaster) {
         stored = grown(stored, target)
         target.values = stored
         target.offset = 0
@@ -72,12 +66,7 @@ internal class Intake(
     }
 
     /** One row as RGB. */
-    private fun rgb(
-        picture: Picture,
-        y: Int,
-        out: ByteArray,
-        to: Int,
-    ) {
+    private fun rgb(picture: Picture, y: Int, out: ByteArray, to: Int) {
         when (picture) {
             is ArgbPicture -> {
                 val from = picture.offset + y * picture.rowStride
@@ -88,9 +77,7 @@ internal class Intake(
                 }
             }
 
-            is YuvPicture -> {
-                yuv.read(picture, y, out, to)
-            }
+            is YuvPicture -> yuv.read(picture, y, out, to)
 
             is RgbPicture -> {
                 val from = picture.offset + y * picture.rowStride
@@ -99,10 +86,7 @@ internal class Intake(
         }
     }
 
-    private fun grown(
-        scratch: ByteArray,
-        raster: ByteRaster,
-    ): ByteArray {
+    private fun grown(scratch: ByteArray, raster: ByteRaster): ByteArray {
         val size = raster.height * raster.width * channels
         return if (scratch.size < size) ByteArray(size) else scratch
     }
@@ -127,24 +111,14 @@ private fun grayRow(
 }
 
 /** One grey value by the named library (`phoneproof/pixels/filters/gray.py`). */
-internal fun gray(
-    formula: GrayFormula,
-    red: Int,
-    green: Int,
-    blue: Int,
-): Int =
-    when (formula) {
-        GrayFormula.PILLOW -> {
-            (red * 19_595 + green * 38_470 + blue * 7_471 + 32_768) shr 16
-        }
+internal fun gray(formula: GrayFormula, red: Int, green: Int, blue: Int): Int = when (formula) {
+    GrayFormula.PILLOW -> (red * 19_595 + green * 38_470 + blue * 7_471 + 32_768) shr 16
 
-        GrayFormula.OPENCV -> {
-            (red * 9_798 + green * 19_235 + blue * 3_735 + 16_384) shr 15
-        }
+    GrayFormula.OPENCV -> (red * 9_798 + green * 19_235 + blue * 3_735 + 16_384) shr 15
 
-        GrayFormula.TENSORFLOW -> {
-            val unit = 1f / 255f
-            val sum = red * unit * 0.2989f + green * unit * 0.5870f + blue * unit * 0.1140f
-            (sum * 255.5f).toInt()
-        }
+    GrayFormula.TENSORFLOW -> {
+        val unit = 1f / 255f
+        val sum = red * unit * 0.2989f + green * unit * 0.5870f + blue * unit * 0.1140f
+        (sum * 255.5f).toInt()
     }
+}

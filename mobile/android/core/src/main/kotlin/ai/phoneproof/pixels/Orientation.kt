@@ -7,9 +7,7 @@ import ai.phoneproof.pixels.filters.ByteRaster
  * of the EXIF tag. A camera's sensor rotation of 90, 180, 270 degrees is [ROTATE_90] and so on
  * (clockwise).
  */
-public enum class Orientation(
-    public val exif: Int,
-) {
+public enum class Orientation(public val exif: Int) {
     UPRIGHT(1),
     MIRROR(2),
     ROTATE_180(3),
@@ -29,24 +27,19 @@ public enum class Orientation(
         public fun ofExif(value: Int): Orientation =
             entries.firstOrNull { it.exif == value } ?: UPRIGHT
 
-        /** The orientation that turns by [degrees] clockwise; upright for other than 90, 180, 270. */
+        /** What turns by [degrees] clockwise; upright for other than 90, 180, 270. */
         @JvmStatic
-        public fun ofRotation(degrees: Int): Orientation =
-            when (Math.floorMod(degrees, 360)) {
-                90 -> ROTATE_90
-                180 -> ROTATE_180
-                270 -> ROTATE_270
-                else -> UPRIGHT
-            }
+        public fun ofRotation(degrees: Int): Orientation = when (Math.floorMod(degrees, 360)) {
+            90 -> ROTATE_90
+            180 -> ROTATE_180
+            270 -> ROTATE_270
+            else -> UPRIGHT
+        }
     }
 }
 
 /** Copies [source] into [target], turned; target has the turned size. */
-internal fun turn(
-    source: ByteRaster,
-    target: ByteRaster,
-    orientation: Orientation,
-) {
+internal fun turn(source: ByteRaster, target: ByteRaster, orientation: Orientation) {
     val channels = source.channels
     val bottom = source.height - 1
     val right = source.width - 1
@@ -66,13 +59,7 @@ internal fun turn(
 private val FROM_BOTTOM = intArrayOf(3, 4, 6, 7)
 private val FROM_RIGHT = intArrayOf(2, 3, 7, 8)
 
-private fun turnRow(
-    values: ByteArray,
-    from: Int,
-    step: Int,
-    target: ByteRaster,
-    y: Int,
-) {
+private fun turnRow(values: ByteArray, from: Int, step: Int, target: ByteRaster, y: Int) {
     var at = from
     var to = target.row(y)
     val out = target.values

@@ -13,10 +13,7 @@ internal const val MAX_PIXELS: Int = 89_478_485
  * @property height in pixels, as stored.
  * @property width in pixels, as stored.
  */
-public sealed class Picture(
-    public val height: Int,
-    public val width: Int,
-) {
+public sealed class Picture(public val height: Int, public val width: Int) {
     init {
         if (height < 1 || width < 1) {
             throw ImageError(
@@ -42,19 +39,17 @@ public sealed class Picture(
  * @param rowStride bytes from one row to the next.
  * @throws ImageError the array is shorter than that.
  */
-public class RgbPicture
-    @JvmOverloads
-    constructor(
-        public val values: ByteArray,
-        height: Int,
-        width: Int,
-        public val offset: Int = 0,
-        public val rowStride: Int = width * 3,
-    ) : Picture(height, width) {
-        init {
-            requireLayout(height, width * 3, offset, rowStride, values.size, "RGB pixels")
-        }
+public class RgbPicture @JvmOverloads constructor(
+    public val values: ByteArray,
+    height: Int,
+    width: Int,
+    public val offset: Int = 0,
+    public val rowStride: Int = width * 3,
+) : Picture(height, width) {
+    init {
+        requireLayout(height, width * 3, offset, rowStride, values.size, "RGB pixels")
     }
+}
 
 /**
  * One ARGB int a pixel, not premultiplied: what `Bitmap.getPixels` gives.
@@ -63,19 +58,17 @@ public class RgbPicture
  * @param rowStride ints from one row to the next.
  * @throws ImageError the array is shorter than that.
  */
-public class ArgbPicture
-    @JvmOverloads
-    constructor(
-        public val values: IntArray,
-        height: Int,
-        width: Int,
-        public val offset: Int = 0,
-        public val rowStride: Int = width,
-    ) : Picture(height, width) {
-        init {
-            requireLayout(height, width, offset, rowStride, values.size, "ARGB pixels")
-        }
+public class ArgbPicture @JvmOverloads constructor(
+    public val values: IntArray,
+    height: Int,
+    width: Int,
+    public val offset: Int = 0,
+    public val rowStride: Int = width,
+) : Picture(height, width) {
+    init {
+        requireLayout(height, width, offset, rowStride, values.size, "ARGB pixels")
     }
+}
 
 /**
  * YUV 4:2:0 in three planes, as a camera gives them; BT.601, full range. Chroma planes have
@@ -98,9 +91,7 @@ public class YuvPicture(
     public val chromaRowStride: Int,
     public val chromaPixelStride: Int,
 ) : Picture(height, width) {
-    internal val chromaLength: Int get() =
-        (width + 1) / 2 * chromaPixelStride - chromaPixelStride +
-            1
+    internal val chromaLength: Int get() = ((width + 1) / 2 - 1) * chromaPixelStride + 1
 
     init {
         val chromaRows = (height + 1) / 2
@@ -127,12 +118,8 @@ private fun requireLayout(
     }
 }
 
-private fun wrongLayout(
-    what: String,
-    found: String,
-): ImageError =
-    ImageError(
-        "$what do not fill the picture",
-        found,
-        "pass height, width and strides of the same buffer",
-    )
+private fun wrongLayout(what: String, found: String): ImageError = ImageError(
+    "$what do not fill the picture",
+    found,
+    "pass height, width and strides of the same buffer",
+)

@@ -23,18 +23,13 @@ private const val KEPT_SIZES = 4
  * @param binding the file's input tensor.
  * @throws BindingError the tensor's shape is not the contract's size, or its dtype has no meaning.
  */
-public class PixelPipeline(
-    private val input: ImageInput,
-    private val binding: InputBinding,
-) {
+public class PixelPipeline(private val input: ImageInput, private val binding: InputBinding) {
     /**
      * The tensor of one picture: direct, in native (little-endian) order, the binding's dtype and
      * layout. [fill] writes the same buffer every time; its position stays 0.
      */
     public val tensor: ByteBuffer =
-        ByteBuffer
-            .allocateDirect(elements() * binding.dtype.bytes)
-            .order(ByteOrder.nativeOrder())
+        ByteBuffer.allocateDirect(elements() * binding.dtype.bytes).order(ByteOrder.nativeOrder())
 
     private val writer: RowWriter<*>
     private val intake = Intake(input)
@@ -77,10 +72,7 @@ public class PixelPipeline(
         }
     }
 
-    private fun prepared(
-        picture: Picture,
-        orientation: Orientation,
-    ): FramePlan<*> {
+    private fun prepared(picture: Picture, orientation: Orientation): FramePlan<*> {
         for (i in plans.indices) {
             val plan = plans[i]
             val sameSize = plan.height == picture.height && plan.width == picture.width
@@ -95,12 +87,11 @@ public class PixelPipeline(
     private fun elements(): Int {
         val (height, width) = input.size
         val count = input.channelCount
-        val wanted =
-            if (binding.layout == Layout.NCHW) {
-                listOf(count, height, width)
-            } else {
-                listOf(height, width, count)
-            }
+        val wanted = if (binding.layout == Layout.NCHW) {
+            listOf(count, height, width)
+        } else {
+            listOf(height, width, count)
+        }
         val given = binding.shape.drop(1)
         val same =
             given.size == 3 && given.indices.all { given[it] == -1 || given[it] == wanted[it] }

@@ -5,13 +5,7 @@ import java.nio.Buffer
 import java.nio.ByteBuffer
 
 /** One row of ARGB ints as RGB bytes, transparency ignored. */
-internal fun dropAlpha(
-    values: IntArray,
-    from: Int,
-    width: Int,
-    out: ByteArray,
-    to: Int,
-) {
+internal fun dropAlpha(values: IntArray, from: Int, width: Int, out: ByteArray, to: Int) {
     var at = to
     for (x in from until from + width) {
         val pixel = values[x]
@@ -42,11 +36,8 @@ internal fun composite(
     }
 }
 
-private fun mixed(
-    color: Int,
-    behind: Int,
-    alpha: Int,
-): Byte = ((color * alpha + behind * (255 - alpha) + 127) / 255).toByte()
+private fun mixed(color: Int, behind: Int, alpha: Int): Byte =
+    ((color * alpha + behind * (255 - alpha) + 127) / 255).toByte()
 
 /**
  * Rows of a camera frame as RGB: BT.601, full range, nearest chroma, constants times 2^16
@@ -57,12 +48,7 @@ internal class YuvRows {
     private var blueChroma = ByteArray(0)
     private var redChroma = ByteArray(0)
 
-    fun read(
-        picture: YuvPicture,
-        row: Int,
-        out: ByteArray,
-        to: Int,
-    ) {
+    fun read(picture: YuvPicture, row: Int, out: ByteArray, to: Int) {
         val width = picture.width
         val chroma = picture.chromaLength
         if (luma.size < width) luma = ByteArray(width)
@@ -76,32 +62,21 @@ internal class YuvRows {
         convert(width, picture.chromaPixelStride, out, to)
     }
 
-    private fun convert(
-        width: Int,
-        step: Int,
-        out: ByteArray,
-        to: Int,
-    ) {
+    private fun convert(width: Int, step: Int, out: ByteArray, to: Int) {
         var at = to
         for (x in 0 until width) {
             val brightness = luma[x].toInt() and 255
             val blue = (blueChroma[(x shr 1) * step].toInt() and 255) - GREY
             val red = (redChroma[(x shr 1) * step].toInt() and 255) - GREY
             out[at] = clamped(brightness + ((RED_V * red + HALF) shr SHIFT))
-            out[at + 1] =
-                clamped(brightness + ((-GREEN_U * blue - GREEN_V * red + HALF) shr SHIFT))
+            out[at + 1] = clamped(brightness + ((-GREEN_U * blue - GREEN_V * red + HALF) shr SHIFT))
             out[at + 2] = clamped(brightness + ((BLUE_U * blue + HALF) shr SHIFT))
             at += 3
         }
     }
 
     /** One block, because a get per byte is slow on direct buffers; the position is put back. */
-    private fun copy(
-        plane: ByteBuffer,
-        from: Int,
-        row: ByteArray,
-        length: Int,
-    ) {
+    private fun copy(plane: ByteBuffer, from: Int, row: ByteArray, length: Int) {
         // Buffer's own position(): ByteBuffer's came with Java 9 and is missing on old Androids.
         val buffer = plane as Buffer
         val before = buffer.position()
@@ -110,15 +85,14 @@ internal class YuvRows {
         buffer.position(before)
     }
 
-    private fun clamped(value: Int): Byte =
-        (
-            if (value < 0) {
-                0
-            } else if (value > 255) {
-                255
-            } else {
-                value
-            }
+    private fun clamped(value: Int): Byte = (
+        if (value < 0) {
+            0
+        } else if (value > 255) {
+            255
+        } else {
+            value
+        }
         ).toByte()
 
     private companion object {

@@ -10,10 +10,7 @@ import ai.phoneproof.pixels.filters.ByteRaster
  * @param size of the image.
  * @param steps crops and pads only.
  */
-internal class Placement(
-    size: Size,
-    steps: List<GeometryStep>,
-) {
+internal class Placement(size: Size, steps: List<GeometryStep>) {
     /** The frame that results. */
     val frame: Size = if (steps.isEmpty()) size else Size(steps.last().height, steps.last().width)
 
@@ -39,9 +36,7 @@ internal class Placement(
                     inner.add(Extent(step.top, step.left, current) to step.value)
                 }
 
-                is ResizeStep -> {
-                    error("a resize is no placement")
-                }
+                is ResizeStep -> error("a resize is no placement")
             }
             current = Size(step.height, step.width)
         }
@@ -59,10 +54,7 @@ internal class Placement(
 
     val hasPads: Boolean get() = inner.isNotEmpty()
 
-    private fun moveAll(
-        down: Int,
-        right: Int,
-    ) {
+    private fun moveAll(down: Int, right: Int) {
         image.move(down, right)
         seen.move(down, right)
         for ((extent, _) in inner) extent.move(down, right)
@@ -73,11 +65,7 @@ internal class Placement(
      *
      * @param reversed the values are in the opposite channel order of the pixels.
      */
-    fun paintedRow(
-        y: Int,
-        channels: Int,
-        reversed: Boolean,
-    ): ByteArray {
+    fun paintedRow(y: Int, channels: Int, reversed: Boolean): ByteArray {
         val row = ByteArray(frame.width * channels)
         // From the outermost pad inwards: each covers what the next one does not.
         for (number in inner.indices.reversed()) {
@@ -92,10 +80,7 @@ internal class Placement(
     }
 
     /** A frame with its pads painted, to copy the image into. */
-    fun canvas(
-        channels: Int,
-        reversed: Boolean,
-    ): ByteRaster {
+    fun canvas(channels: Int, reversed: Boolean): ByteRaster {
         val canvas = ByteRaster.filled(frame.height, frame.width, channels)
         for (y in 0 until frame.height) {
             paintedRow(y, channels, reversed).copyInto(canvas.values, canvas.row(y))
@@ -103,15 +88,8 @@ internal class Placement(
         return canvas
     }
 
-    private class Extent(
-        var top: Int,
-        var left: Int,
-        val size: Size,
-    ) {
-        fun move(
-            down: Int,
-            right: Int,
-        ) {
+    private class Extent(var top: Int, var left: Int, val size: Size) {
+        fun move(down: Int, right: Int) {
             top += down
             left += right
         }
@@ -125,9 +103,7 @@ internal class Placement(
             return Extent(firstRow, firstColumn, Size(rows, columns))
         }
 
-        fun holds(
-            y: Int,
-            x: Int,
-        ): Boolean = y - top in 0 until size.height && x - left in 0 until size.width
+        fun holds(y: Int, x: Int): Boolean =
+            y - top in 0 until size.height && x - left in 0 until size.width
     }
 }

@@ -19,11 +19,7 @@ import kotlin.math.min
 // The rounding rules are those of the frameworks whose models are converted; they are written
 // down, with their sources, in phoneproof/pixels/geometry.py. Quotients and products are float64.
 
-internal fun planGeometry(
-    input: ImageInput,
-    height: Int,
-    width: Int,
-): GeometryPlan {
+internal fun planGeometry(input: ImageInput, height: Int, width: Int): GeometryPlan {
     if (height < 1 || width < 1) {
         throw ImageError(
             "a picture must have at least one pixel",
@@ -52,33 +48,19 @@ internal fun planGeometry(
     )
 }
 
-private fun moved(
-    offset: Double,
-    step: GeometryStep,
-    vertical: Boolean,
-): Double =
-    when (step) {
-        is CropStep -> offset - if (vertical) step.top else step.left
-        is PadStep -> offset + if (vertical) step.top else step.left
-        is ResizeStep -> offset * if (vertical) step.gainY else step.gainX
-    }
+private fun moved(offset: Double, step: GeometryStep, vertical: Boolean): Double = when (step) {
+    is CropStep -> offset - if (vertical) step.top else step.left
+    is PadStep -> offset + if (vertical) step.top else step.left
+    is ResizeStep -> offset * if (vertical) step.gainY else step.gainX
+}
 
-private fun step(
-    op: GeometryOp,
-    number: Int,
-    size: Size,
-): GeometryStep =
-    when (op) {
-        is Crop -> crop(op, number, size)
-        is Resize -> resize(op, size)
-        is Pad -> pad(op, number, size)
-    }
+private fun step(op: GeometryOp, number: Int, size: Size): GeometryStep = when (op) {
+    is Crop -> crop(op, number, size)
+    is Resize -> resize(op, size)
+    is Pad -> pad(op, number, size)
+}
 
-private fun crop(
-    op: Crop,
-    number: Int,
-    size: Size,
-): CropStep {
+private fun crop(op: Crop, number: Int, size: Size): CropStep {
     val cut = cropSize(op, size)
     if (cut.height > size.height || cut.width > size.width) {
         throw ContractError(
@@ -93,16 +75,10 @@ private fun crop(
     return CropStep(top, left, cut.height, cut.width)
 }
 
-private fun cropSize(
-    op: Crop,
-    size: Size,
-): Size {
+private fun cropSize(op: Crop, size: Size): Size {
     if (op.size != null) return op.size
     if (op.fraction != null) {
-        return Size(
-            fraction(op.fraction, op, size.height),
-            fraction(op.fraction, op, size.width),
-        )
+        return Size(fraction(op.fraction, op, size.height), fraction(op.fraction, op, size.width))
     }
     val aspect = checkNotNull(op.aspect) { "a crop has fraction, aspect or size" }
     if (size.width > size.height * aspect) {
@@ -113,21 +89,14 @@ private fun cropSize(
     return Size(min(size.height, height), size.width)
 }
 
-private fun fraction(
-    fraction: Double,
-    op: Crop,
-    side: Int,
-): Int =
+private fun fraction(fraction: Double, op: Crop, side: Int): Int =
     if (op.anchor == Anchor.TOP_LEFT) {
         max(1, rounded(side * fraction, op.round))
     } else {
         max(1, side - 2 * rounded((side - side * fraction) / 2, op.round))
     }
 
-private fun resize(
-    op: Resize,
-    size: Size,
-): ResizeStep {
+private fun resize(op: Resize, size: Size): ResizeStep {
     val (height, width) = size
     val (targetH, targetW) = op.size
     if (!op.upscale && height <= targetH && width <= targetW) {
@@ -148,11 +117,7 @@ private fun resize(
     return ResizeStep(max(1, rounded(free, op.round)), targetW, gainX, gainX, op.filter)
 }
 
-private fun pad(
-    op: Pad,
-    number: Int,
-    size: Size,
-): PadStep {
+private fun pad(op: Pad, number: Int, size: Size): PadStep {
     val missingY = op.size.height - size.height
     val missingX = op.size.width - size.width
     if (missingY < 0 || missingX < 0) {
@@ -172,25 +137,16 @@ private fun pad(
     )
 }
 
-private fun rounded(
-    value: Double,
-    rule: Rounding,
-): Int =
-    when (rule) {
-        Rounding.FLOOR -> floor(value)
-        Rounding.CEIL -> ceil(value)
-        Rounding.HALF_EVEN -> Math.rint(value)
-    }.toInt()
+private fun rounded(value: Double, rule: Rounding): Int = when (rule) {
+    Rounding.FLOOR -> floor(value)
+    Rounding.CEIL -> ceil(value)
+    Rounding.HALF_EVEN -> Math.rint(value)
+}.toInt()
 
-private fun wrongSize(
-    input: ImageInput,
-    original: Size,
-    size: Size,
-): ContractError =
-    ContractError(
-        "the geometry ends at ${text(size)}, the input is ${text(input.size)}",
-        "a picture of ${text(original)} and ${input.geometry.size} steps",
-        "end the geometry with a pad, crop or stretch to ${text(input.size)}",
-    )
+private fun wrongSize(input: ImageInput, original: Size, size: Size): ContractError = ContractError(
+    "the geometry ends at ${text(size)}, the input is ${text(input.size)}",
+    "a picture of ${text(original)} and ${input.geometry.size} steps",
+    "end the geometry with a pad, crop or stretch to ${text(input.size)}",
+)
 
 private fun text(size: Size): String = "${size.height}x${size.width}"

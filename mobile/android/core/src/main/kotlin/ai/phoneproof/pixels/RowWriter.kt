@@ -37,34 +37,15 @@ internal sealed class RowWriter<A : Any>(
     abstract fun newRow(): A
 
     /** Looks [count] pixels up, beginning at [from], into [row] from its pixel [start] on. */
-    abstract fun lookUp(
-        pixels: ByteArray,
-        from: Int,
-        count: Int,
-        row: A,
-        start: Int,
-    )
+    abstract fun lookUp(pixels: ByteArray, from: Int, count: Int, row: A, start: Int)
 
     /** Computes [count] float32 pixels into [row] from its pixel [start] on. */
-    abstract fun compute(
-        pixels: FloatArray,
-        from: Int,
-        count: Int,
-        row: A,
-        start: Int,
-    )
+    abstract fun compute(pixels: FloatArray, from: Int, count: Int, row: A, start: Int)
 
-    protected abstract fun put(
-        row: A,
-        from: Int,
-        length: Int,
-    )
+    protected abstract fun put(row: A, from: Int, length: Int)
 
     /** Stores one row of the tensor. */
-    fun store(
-        row: A,
-        y: Int,
-    ) {
+    fun store(row: A, y: Int) {
         if (!planar) {
             typed.position(y * width * channels)
             put(row, 0, width * channels)
@@ -88,23 +69,11 @@ internal sealed class RowWriter<A : Any>(
             binding: InputBinding,
             bytes: ByteBuffer,
             reals: FloatArray,
-        ): RowWriter<*> =
-            when (binding.dtype) {
-                DType.FLOAT32 -> {
-                    FloatRows(input, binding, bytes.asFloatBuffer(), reals)
-                }
-
-                DType.FLOAT16, DType.INT16 -> {
-                    ShortRows(input, binding, bytes.asShortBuffer(), reals)
-                }
-
-                DType.UINT8, DType.INT8 -> {
-                    ByteRows(input, binding, bytes.duplicate(), reals)
-                }
-
-                else -> {
-                    throw unsupported(binding)
-                }
-            }
+        ): RowWriter<*> = when (binding.dtype) {
+            DType.FLOAT32 -> FloatRows(input, binding, bytes.asFloatBuffer(), reals)
+            DType.FLOAT16, DType.INT16 -> ShortRows(input, binding, bytes.asShortBuffer(), reals)
+            DType.UINT8, DType.INT8 -> ByteRows(input, binding, bytes.duplicate(), reals)
+            else -> throw unsupported(binding)
+        }
     }
 }

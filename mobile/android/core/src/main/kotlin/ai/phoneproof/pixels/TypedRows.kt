@@ -17,13 +17,7 @@ internal class FloatRows(
 ) : RowWriter<FloatArray>(input, binding, tensor) {
     override fun newRow() = FloatArray(width * channels)
 
-    override fun lookUp(
-        pixels: ByteArray,
-        from: Int,
-        count: Int,
-        row: FloatArray,
-        start: Int,
-    ) {
+    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: FloatArray, start: Int) {
         for (channel in 0 until channels) {
             var at = from + source(channel)
             var to = start * pixelStep + channel * channelStep
@@ -35,13 +29,7 @@ internal class FloatRows(
         }
     }
 
-    override fun compute(
-        pixels: FloatArray,
-        from: Int,
-        count: Int,
-        row: FloatArray,
-        start: Int,
-    ) {
+    override fun compute(pixels: FloatArray, from: Int, count: Int, row: FloatArray, start: Int) {
         for (channel in 0 until channels) {
             var at = from + source(channel)
             var to = start * pixelStep + channel * channelStep
@@ -53,11 +41,7 @@ internal class FloatRows(
         }
     }
 
-    override fun put(
-        row: FloatArray,
-        from: Int,
-        length: Int,
-    ) {
+    override fun put(row: FloatArray, from: Int, length: Int) {
         tensor.put(row, from, length)
     }
 }
@@ -73,13 +57,7 @@ internal class ByteRows(
 
     override fun newRow() = ByteArray(width * channels)
 
-    override fun lookUp(
-        pixels: ByteArray,
-        from: Int,
-        count: Int,
-        row: ByteArray,
-        start: Int,
-    ) {
+    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ByteArray, start: Int) {
         for (channel in 0 until channels) {
             var at = from + source(channel)
             var to = start * pixelStep + channel * channelStep
@@ -91,13 +69,7 @@ internal class ByteRows(
         }
     }
 
-    override fun compute(
-        pixels: FloatArray,
-        from: Int,
-        count: Int,
-        row: ByteArray,
-        start: Int,
-    ) {
+    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ByteArray, start: Int) {
         for (channel in 0 until channels) {
             var at = from + source(channel)
             var to = start * pixelStep + channel * channelStep
@@ -109,11 +81,7 @@ internal class ByteRows(
         }
     }
 
-    override fun put(
-        row: ByteArray,
-        from: Int,
-        length: Int,
-    ) {
+    override fun put(row: ByteArray, from: Int, length: Int) {
         tensor.put(row, from, length)
     }
 }
@@ -130,13 +98,7 @@ internal class ShortRows(
 
     override fun newRow() = ShortArray(width * channels)
 
-    override fun lookUp(
-        pixels: ByteArray,
-        from: Int,
-        count: Int,
-        row: ShortArray,
-        start: Int,
-    ) {
+    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ShortArray, start: Int) {
         for (channel in 0 until channels) {
             var at = from + source(channel)
             var to = start * pixelStep + channel * channelStep
@@ -148,13 +110,7 @@ internal class ShortRows(
         }
     }
 
-    override fun compute(
-        pixels: FloatArray,
-        from: Int,
-        count: Int,
-        row: ShortArray,
-        start: Int,
-    ) {
+    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ShortArray, start: Int) {
         for (channel in 0 until channels) {
             var at = from + source(channel)
             var to = start * pixelStep + channel * channelStep
@@ -166,11 +122,7 @@ internal class ShortRows(
         }
     }
 
-    override fun put(
-        row: ShortArray,
-        from: Int,
-        length: Int,
-    ) {
+    override fun put(row: ShortArray, from: Int, length: Int) {
         tensor.put(row, from, length)
     }
 

@@ -17,10 +17,7 @@ private const val SMALLEST_NORMAL_HALF = 0x38800000
  * What each pixel value becomes: `(p * scale - mean) / std` in float64, rounded once to float32;
  * channel by channel, in the contract's order. With `normaliseInFile` the value is p itself.
  */
-internal fun realTables(
-    input: ImageInput,
-    binding: InputBinding,
-): FloatArray =
+internal fun realTables(input: ImageInput, binding: InputBinding): FloatArray =
     FloatArray(input.channelCount * LEVELS) { index ->
         val channel = index / LEVELS
         val pixel = (index % LEVELS).toDouble()
@@ -32,19 +29,14 @@ internal fun realTables(
     }
 
 /** The same for float32 pixels: each operation in float32. */
-internal class FloatValues(
-    input: ImageInput,
-    binding: InputBinding,
-) {
+internal class FloatValues(input: ImageInput, binding: InputBinding) {
     private val asIs = binding.normaliseInFile
     private val scale = input.scale.toFloat()
     private val mean = FloatArray(input.channelCount) { input.mean[it].toFloat() }
     private val std = FloatArray(input.channelCount) { input.std[it].toFloat() }
 
-    fun of(
-        pixel: Float,
-        channel: Int,
-    ): Float = if (asIs) pixel else (pixel * scale - mean[channel]) / std[channel]
+    fun of(pixel: Float, channel: Int): Float =
+        if (asIs) pixel else (pixel * scale - mean[channel]) / std[channel]
 
     fun tables(): FloatArray =
         FloatArray(mean.size * LEVELS) { of((it % LEVELS).toFloat(), it / LEVELS) }
@@ -84,25 +76,23 @@ internal class Quantizer(
     }
 }
 
-internal fun unsupported(binding: InputBinding): BindingError =
-    BindingError(
-        "an image input of dtype ${binding.dtype.name.lowercase()} is not supported",
-        "input \"${binding.tensor}\"",
-        "supported are float32, float16, uint8, int8, int16",
-    )
+internal fun unsupported(binding: InputBinding): BindingError = BindingError(
+    "an image input of dtype ${binding.dtype.name.lowercase()} is not supported",
+    "input \"${binding.tensor}\"",
+    "supported are float32, float16, uint8, int8, int16",
+)
 
 /** The bits of a float32 as float16, halves to even. */
 internal fun halfBits(value: Float): Short {
     val bits = value.toRawBits()
     val sign = (bits ushr 16) and 0x8000
     val magnitude = bits and 0x7fffffff
-    val half =
-        when {
-            magnitude > 0x7f800000 -> 0x7e00 or ((magnitude ushr 13) and 0x1ff)
-            magnitude >= LARGEST_HALF_EXPONENT -> 0x7c00
-            magnitude >= SMALLEST_NORMAL_HALF -> normalHalf(magnitude)
-            else -> Math.rint(Math.scalb(Float.fromBits(magnitude).toDouble(), 24)).toInt()
-        }
+    val half = when {
+        magnitude > 0x7f800000 -> 0x7e00 or ((magnitude ushr 13) and 0x1ff)
+        magnitude >= LARGEST_HALF_EXPONENT -> 0x7c00
+        magnitude >= SMALLEST_NORMAL_HALF -> normalHalf(magnitude)
+        else -> Math.rint(Math.scalb(Float.fromBits(magnitude).toDouble(), 24)).toInt()
+    }
     return (sign or half).toShort()
 }
 
@@ -118,11 +108,10 @@ internal fun halfToFloat(half: Short): Float {
     val sign = (bits and 0x8000) shl 16
     val exponent = (bits ushr 10) and 0x1f
     val fraction = bits and 0x3ff
-    val magnitude =
-        when (exponent) {
-            0 -> (fraction / (1 shl 24).toFloat()).toRawBits()
-            0x1f -> 0x7f800000 or (fraction shl 13)
-            else -> ((exponent + 112) shl 23) or (fraction shl 13)
-        }
+    val magnitude = when (exponent) {
+        0 -> (fraction / (1 shl 24).toFloat()).toRawBits()
+        0x1f -> 0x7f800000 or (fraction shl 13)
+        else -> ((exponent + 112) shl 23) or (fraction shl 13)
+    }
     return Float.fromBits(sign or magnitude)
 }

@@ -13,12 +13,12 @@ import ai.phoneproof.pixels.GeometryPlan
 import ai.phoneproof.pixels.Orientation
 import ai.phoneproof.pixels.PixelPipeline
 import ai.phoneproof.pixels.RgbPicture
-import org.junit.Assert.assertArrayEquals
-import org.junit.Assert.assertEquals
-import org.junit.Assert.assertThrows
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.util.Base64
+import org.junit.Assert.assertArrayEquals
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
 
 private const val BOX_PIXELS = 1e-4f
 private const val SCORE = 1e-6f
@@ -38,13 +38,9 @@ private fun results(case: VectorCase) {
     val index = (json.fields["index"] as JsonNumber?)?.text?.toInt() ?: 0
     val outputs = outputs(json)
     when {
-        "classes" in json.fields -> {
-            checkClasses(case, decoder, outputs, index)
-        }
+        "classes" in json.fields -> checkClasses(case, decoder, outputs, index)
 
-        "raw" in json.fields -> {
-            checkRaw(case, decoder, outputs, index)
-        }
+        "raw" in json.fields -> checkRaw(case, decoder, outputs, index)
 
         else -> {
             val plan = GeometryPlan.of(contract.image, json.int("height"), json.int("width"))
@@ -59,12 +55,11 @@ internal fun image(case: VectorCase) {
     val binding = Binding.parse(json.source("binding"), contract)
     val picture = FormulaPicture.of(json.child("picture"))
     val pipeline = PixelPipeline(contract.image, binding.image)
-    val stored =
-        if (picture.channels == 4) {
-            argb(picture)
-        } else {
-            RgbPicture(picture.rgb(), picture.height, picture.width)
-        }
+    val stored = if (picture.channels == 4) {
+        argb(picture)
+    } else {
+        RgbPicture(picture.rgb(), picture.height, picture.width)
+    }
     val follows = contract.image.orientation == OrientationRule.EXIF
     val plan = pipeline.fill(stored, Orientation.ofExif(if (follows) json.int("exif") else 1))
     checkDigest(case, pipeline.bytes(), json.child("tensor"))
@@ -76,20 +71,14 @@ internal fun image(case: VectorCase) {
     }
 }
 
-private fun outputs(json: JsonObject): List<OutputTensor> =
-    json.list("outputs").map { item ->
-        val tensor = item as JsonObject
-        val data = Base64.getDecoder().decode(tensor.text("data"))
-        val bytes = ByteBuffer.allocateDirect(data.size).order(ByteOrder.LITTLE_ENDIAN)
-        bytes.put(data).rewind()
-        val dtype = DType.entries.single { it.name.lowercase() == tensor.text("dtype") }
-        OutputTensor(
-            tensor.text("tensor"),
-            dtype,
-            tensor.numbers("shape").map { it.toInt() },
-            bytes,
-        )
-    }
+private fun outputs(json: JsonObject): List<OutputTensor> = json.list("outputs").map { item ->
+    val tensor = item as JsonObject
+    val data = Base64.getDecoder().decode(tensor.text("data"))
+    val bytes = ByteBuffer.allocateDirect(data.size).order(ByteOrder.LITTLE_ENDIAN)
+    bytes.put(data).rewind()
+    val dtype = DType.entries.single { it.name.lowercase() == tensor.text("dtype") }
+    OutputTensor(tensor.text("tensor"), dtype, tensor.numbers("shape").map { it.toInt() }, bytes)
+}
 
 private fun checkDetections(
     case: VectorCase,
@@ -126,12 +115,7 @@ private fun checkClasses(
     }
 }
 
-private fun checkRaw(
-    case: VectorCase,
-    decoder: Decoder,
-    outputs: List<OutputTensor>,
-    index: Int,
-) {
+private fun checkRaw(case: VectorCase, decoder: Decoder, outputs: List<OutputTensor>, index: Int) {
     val found = decoder.raw(outputs, index)
     val expected = case.json.list("raw").map { it as JsonObject }
     assertEquals(case.id, expected.map { it.text("tensor") }, found.map { it.name })

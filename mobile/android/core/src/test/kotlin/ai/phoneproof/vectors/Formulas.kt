@@ -8,27 +8,18 @@ private const val SEED_FACTOR = 0x9E3779B1u
 private const val INDEX_FACTOR = 0x85EBCA77u
 
 /** [count] bytes of hash noise. */
-internal fun noise(
-    seed: Int,
-    count: Int,
-): ByteArray =
-    ByteArray(count) { index ->
-        var x = seed.toUInt() * SEED_FACTOR + index.toUInt() * INDEX_FACTOR
-        x = x xor (x shr 15)
-        x *= 0x2C1B3C6Du
-        x = x xor (x shr 12)
-        x *= 0x297A2D39u
-        x = x xor (x shr 15)
-        (x shr 24).toByte()
-    }
+internal fun noise(seed: Int, count: Int): ByteArray = ByteArray(count) { index ->
+    var x = seed.toUInt() * SEED_FACTOR + index.toUInt() * INDEX_FACTOR
+    x = x xor (x shr 15)
+    x *= 0x2C1B3C6Du
+    x = x xor (x shr 12)
+    x *= 0x297A2D39u
+    x = x xor (x shr 15)
+    (x shr 24).toByte()
+}
 
 /** Slow gradients that cross each other. */
-internal fun waves(
-    seed: Int,
-    height: Int,
-    width: Int,
-    channels: Int,
-): ByteArray =
+internal fun waves(seed: Int, height: Int, width: Int, channels: Int): ByteArray =
     ByteArray(height * width * channels) { index ->
         val channel = index % channels
         val x = index / channels % width
@@ -56,12 +47,11 @@ internal class FormulaPicture(
             val width = json.int("width")
             val channels = json.int("channels")
             val seed = json.int("seed")
-            val values =
-                when (val kind = json.text("kind")) {
-                    "noise" -> noise(seed, height * width * channels)
-                    "waves" -> waves(seed, height, width, channels)
-                    else -> error("no picture of kind $kind")
-                }
+            val values = when (val kind = json.text("kind")) {
+                "noise" -> noise(seed, height * width * channels)
+                "waves" -> waves(seed, height, width, channels)
+                else -> error("no picture of kind $kind")
+            }
             return FormulaPicture(height, width, channels, values)
         }
     }

@@ -31,9 +31,9 @@ import ai.phoneproof.pixels.PixelPipeline
 import ai.phoneproof.pixels.ResizeStep
 import ai.phoneproof.pixels.RgbPicture
 import ai.phoneproof.pixels.YuvPicture
+import java.nio.ByteBuffer
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
-import java.nio.ByteBuffer
 
 /** The bytes of the tensor. */
 internal fun PixelPipeline.bytes(): ByteArray =
@@ -62,10 +62,7 @@ internal fun plainInput(
 }
 
 /** A binding that stores pixels as they are. */
-internal fun plainBinding(
-    input: ImageInput,
-    dtype: DType = DType.UINT8,
-): InputBinding =
+internal fun plainBinding(input: ImageInput, dtype: DType = DType.UINT8): InputBinding =
     InputBinding(
         tensor = "image",
         shape = listOf(1, input.size.height, input.size.width, input.channelCount),
@@ -97,14 +94,13 @@ internal fun resize(case: VectorCase) {
     val picture = FormulaPicture.of(case.json.child("picture"))
     val filter = Filter.entries.single { it.wire == case.json.text("filter") }
     val size = sizeOf(case.json)
-    val input =
-        plainInput(
-            size,
-            listOf(Resize(ResizeTo.STRETCH, size, filter = filter)),
-            // Equal channels are their own grey by Pillow's weights, whose sum is 2^16.
-            gray = if (picture.channels == 1) GrayFormula.PILLOW else null,
-            values = if (filter.isFloat) PixelValues.FLOAT32 else PixelValues.UINT8,
-        )
+    val input = plainInput(
+        size,
+        listOf(Resize(ResizeTo.STRETCH, size, filter = filter)),
+        // Equal channels are their own grey by Pillow's weights, whose sum is 2^16.
+        gray = if (picture.channels == 1) GrayFormula.PILLOW else null,
+        values = if (filter.isFloat) PixelValues.FLOAT32 else PixelValues.UINT8,
+    )
     val dtype = if (filter.isFloat) DType.FLOAT32 else DType.UINT8
     val rgb = RgbPicture(picture.rgb(), picture.height, picture.width)
     checkDigest(case, plainPixels(input, rgb, dtype = dtype))
@@ -122,16 +118,15 @@ internal fun geometry(case: VectorCase) {
         return
     }
     val plan = planned(json)
-    val expected =
-        GeometryPlan(
-            original = Size(json.int("height"), json.int("width")),
-            steps = json.list("steps").map { step(it as JsonObject) },
-            size = sizeOf(json),
-            gainY = json.number("gain_y"),
-            gainX = json.number("gain_x"),
-            top = json.number("top"),
-            left = json.number("left"),
-        )
+    val expected = GeometryPlan(
+        original = Size(json.int("height"), json.int("width")),
+        steps = json.list("steps").map { step(it as JsonObject) },
+        size = sizeOf(json),
+        gainY = json.number("gain_y"),
+        gainX = json.number("gain_x"),
+        top = json.number("top"),
+        left = json.number("left"),
+    )
     assertEquals(case.id, expected, plan.copy(top = plan.top + 0.0, left = plan.left + 0.0))
 }
 
@@ -139,9 +134,7 @@ private fun step(json: JsonObject): GeometryStep {
     val height = json.int("height")
     val width = json.int("width")
     return when (val op = json.text("op")) {
-        "crop" -> {
-            CropStep(json.int("top"), json.int("left"), height, width)
-        }
+        "crop" -> CropStep(json.int("top"), json.int("left"), height, width)
 
         "pad" -> {
             val value = json.numbers("value").map { it.toInt() }
@@ -153,9 +146,7 @@ private fun step(json: JsonObject): GeometryStep {
             ResizeStep(height, width, json.number("gain_y"), json.number("gain_x"), filter)
         }
 
-        else -> {
-            error("no step $op")
-        }
+        else -> error("no step $op")
     }
 }
 
@@ -185,28 +176,23 @@ internal fun gray(case: VectorCase) {
 internal fun alpha(case: VectorCase) {
     val picture = FormulaPicture.of(case.json.child("picture"))
     val drops = case.json.fields.getValue("background") == JsonString("drop")
-    val background =
-        if (drops) {
-            null
-        } else {
-            val (red, green, blue) =
-                case.json
-                    .list(
-                        "background",
-                    ).map { (it as JsonNumber).text.toInt() }
-            Rgb(red, green, blue)
-        }
+    val background = if (drops) {
+        null
+    } else {
+        val (red, green, blue) =
+            case.json.list("background").map { (it as JsonNumber).text.toInt() }
+        Rgb(red, green, blue)
+    }
     val input = plainInput(Size(picture.height, picture.width), background = background)
     checkDigest(case, plainPixels(input, argb(picture)))
 }
 
 /** Red, green, blue, opacity as `Bitmap.getPixels` gives them. */
 internal fun argb(picture: FormulaPicture): ArgbPicture {
-    val pixels =
-        IntArray(picture.height * picture.width) { i ->
-            val (r, g, b, a) = List(4) { picture.values[i * 4 + it].toInt() and 255 }
-            (a shl 24) or (r shl 16) or (g shl 8) or b
-        }
+    val pixels = IntArray(picture.height * picture.width) { i ->
+        val (r, g, b, a) = List(4) { picture.values[i * 4 + it].toInt() and 255 }
+        (a shl 24) or (r shl 16) or (g shl 8) or b
+    }
     return ArgbPicture(pixels, picture.height, picture.width)
 }
 
@@ -256,12 +242,11 @@ private fun yuvPicture(json: JsonObject): YuvPicture {
     val length = ((height + 1) / 2 - 1) * stride + ((width + 1) / 2 - 1) * step + 1
     val luma = noise(seed, (height - 1) * lumaStride + width)
     val first = ByteBuffer.wrap(noise(seed + 1, length))
-    val second =
-        if (step == 1) {
-            ByteBuffer.wrap(noise(seed + 2, length))
-        } else {
-            ByteBuffer.wrap(noise(seed + 1, length + 1), 1, length).slice()
-        }
+    val second = if (step == 1) {
+        ByteBuffer.wrap(noise(seed + 2, length))
+    } else {
+        ByteBuffer.wrap(noise(seed + 1, length + 1), 1, length).slice()
+    }
     val swapped = chroma.text("order") == "vu" && step == 2
     return YuvPicture(
         y = ByteBuffer.wrap(luma),
@@ -288,12 +273,8 @@ internal fun inverse(case: VectorCase) {
     }
 }
 
-private fun boxes(
-    json: JsonObject,
-    name: String,
-): FloatArray =
-    json
-        .list(name)
-        .flatMap { row -> (row as JsonArray).items }
-        .map { it.asDouble().toFloat() }
-        .toFloatArray()
+private fun boxes(json: JsonObject, name: String): FloatArray = json
+    .list(name)
+    .flatMap { row -> (row as JsonArray).items }
+    .map { it.asDouble().toFloat() }
+    .toFloatArray()

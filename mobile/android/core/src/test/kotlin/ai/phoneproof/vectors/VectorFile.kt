@@ -14,10 +14,7 @@ import java.security.MessageDigest
 private const val SCHEMA = "phoneproof.vectors/1"
 
 /** One case of a vector file. */
-internal class VectorCase(
-    val area: String,
-    val json: JsonObject,
-) {
+internal class VectorCase(val area: String, val json: JsonObject) {
     val id: String get() = json.text("id")
 
     override fun toString(): String = id
@@ -33,10 +30,9 @@ internal object VectorFile {
     }
 
     /** Every file of cases in the folder; `schema.json` describes them and has none. */
-    fun all(): List<File> =
-        folder()
-            .listFiles { file -> file.extension == "json" && file.name != "schema.json" }!!
-            .sorted()
+    fun all(): List<File> = folder()
+        .listFiles { file -> file.extension == "json" && file.name != "schema.json" }!!
+        .sorted()
 
     fun cases(file: File): List<VectorCase> {
         val top = JsonReader(file.readText()).read() as JsonObject
@@ -66,8 +62,7 @@ internal fun JsonObject.source(name: String): String = canonicalText(fields.getV
 
 internal fun JsonValue.asDouble(): Double = (this as JsonNumber).text.toDouble()
 
-internal fun sha256(bytes: ByteArray): String =
-    MessageDigest
-        .getInstance("SHA-256")
-        .digest(bytes)
-        .joinToString("") { "%02x".format(it) }
+internal fun sha256(bytes: ByteArray): String = MessageDigest
+    .getInstance("SHA-256")
+    .digest(bytes)
+    .joinToString("") { "%02x".format(it) }

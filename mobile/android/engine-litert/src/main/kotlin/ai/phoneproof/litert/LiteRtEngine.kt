@@ -31,16 +31,9 @@ internal class LiteRtEngine(
     private val outs: List<TensorBuffer> = compiled.createOutputBuffers()
     private val results =
         outputs.map { ByteBuffer.allocateDirect(it.bytes).order(ByteOrder.nativeOrder()) }
-    private val floats =
-        FloatArray(
-            if (inputs[0].dtype ==
-                DType.FLOAT32
-            ) {
-                inputs[0].bytes / 4
-            } else {
-                0
-            },
-        )
+    private val floats = FloatArray(
+        if (inputs[0].dtype == DType.FLOAT32) inputs[0].bytes / 4 else 0,
+    )
     private val bytes = ByteArray(if (inputs[0].dtype.bytes == 1) inputs[0].bytes else 0)
 
     override fun run(input: ByteBuffer): List<ByteBuffer> {
@@ -74,17 +67,11 @@ internal class LiteRtEngine(
                 ins[0].writeInt8(bytes)
             }
 
-            else -> {
-                throw unhandled(inputs[0])
-            }
+            else -> throw unhandled(inputs[0])
         }
     }
 
-    private fun read(
-        info: TensorInfo,
-        buffer: TensorBuffer,
-        result: ByteBuffer,
-    ) {
+    private fun read(info: TensorInfo, buffer: TensorBuffer, result: ByteBuffer) {
         result.clear()
         when (info.dtype) {
             DType.FLOAT32 -> result.asFloatBuffer().put(buffer.readFloat())
@@ -95,10 +82,9 @@ internal class LiteRtEngine(
         result.clear()
     }
 
-    private fun unhandled(info: TensorInfo) =
-        EngineError(
-            "LiteRT's Kotlin API has no access to a tensor of this type",
-            "${info.name}: ${info.dtype}",
-            "build the file with float32 or int8 inputs and outputs",
-        )
+    private fun unhandled(info: TensorInfo) = EngineError(
+        "LiteRT's Kotlin API has no access to a tensor of this type",
+        "${info.name}: ${info.dtype}",
+        "build the file with float32 or int8 inputs and outputs",
+    )
 }

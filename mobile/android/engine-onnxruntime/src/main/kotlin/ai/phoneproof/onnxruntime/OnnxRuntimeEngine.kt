@@ -73,10 +73,7 @@ internal class OnnxRuntimeEngine(
         source = input
     }
 
-    private fun tensor(
-        info: TensorInfo,
-        buffer: ByteBuffer,
-    ): OnnxTensor {
+    private fun tensor(info: TensorInfo, buffer: ByteBuffer): OnnxTensor {
         val bytes = buffer.duplicate().order(ByteOrder.nativeOrder()).apply { clear() }
         val shape = info.shape.map { it.toLong() }.toLongArray()
         val type = TYPES.entries.first { it.value == info.dtype }.key
@@ -97,16 +94,15 @@ internal class OnnxRuntimeEngine(
     }
 
     private companion object {
-        val TYPES =
-            mapOf(
-                OnnxJavaType.FLOAT to DType.FLOAT32,
-                OnnxJavaType.FLOAT16 to DType.FLOAT16,
-                OnnxJavaType.INT8 to DType.INT8,
-                OnnxJavaType.UINT8 to DType.UINT8,
-                OnnxJavaType.INT16 to DType.INT16,
-                OnnxJavaType.INT32 to DType.INT32,
-                OnnxJavaType.INT64 to DType.INT64,
-                OnnxJavaType.BOOL to DType.BOOL,
-            )
+        val TYPES = mapOf(
+            OnnxJavaType.FLOAT to DType.FLOAT32,
+            OnnxJavaType.FLOAT16 to DType.FLOAT16,
+            OnnxJavaType.INT8 to DType.INT8,
+            OnnxJavaType.UINT8 to DType.UINT8,
+            OnnxJavaType.INT16 to DType.INT16,
+            OnnxJavaType.INT32 to DType.INT32,
+            OnnxJavaType.INT64 to DType.INT64,
+            OnnxJavaType.BOOL to DType.BOOL,
+        )
     }
 }

@@ -4,14 +4,14 @@ import ai.phoneproof.EngineError
 import ai.phoneproof.engine.Accelerator
 import ai.phoneproof.engine.AcceleratorKind
 import ai.phoneproof.engine.ModelFile
+import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assume.assumeTrue
 import org.junit.Test
-import java.io.File
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
 
 /** The real library on the JVM. */
 class OnnxRuntimeEnginesTest {
@@ -45,10 +45,7 @@ class OnnxRuntimeEnginesTest {
 
     private fun model(bytes: ByteArray) = ModelFile(direct(bytes), "", null)
 
-    private fun direct(bytes: ByteArray): ByteBuffer =
-        ByteBuffer
-            .allocateDirect(
-                bytes.size,
-            ).order(ByteOrder.nativeOrder())
-            .apply { put(bytes).clear() }
+    private fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer
+        .allocateDirect(bytes.size).order(ByteOrder.nativeOrder())
+        .apply { put(bytes).clear() }
 }

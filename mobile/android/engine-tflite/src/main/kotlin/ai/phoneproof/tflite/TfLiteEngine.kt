@@ -6,13 +6,13 @@ import ai.phoneproof.engine.Accelerator
 import ai.phoneproof.engine.Engine
 import ai.phoneproof.engine.TensorInfo
 import ai.phoneproof.engine.TfLiteSignature
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import org.tensorflow.lite.DataType
 import org.tensorflow.lite.Delegate
 import org.tensorflow.lite.InterpreterApi
 import org.tensorflow.lite.Tensor
 import org.tensorflow.lite.TensorFlowLite
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
 
 /** One interpreter with its buffers. */
 internal class TfLiteEngine(
@@ -22,14 +22,13 @@ internal class TfLiteEngine(
     signature: TfLiteSignature,
 ) : Engine {
     override val name: String = TfLiteEngines.NAME
-    override val version: String =
-        try {
-            TensorFlowLite.runtimeVersion(TfLiteEngines.RUNTIME)
-        } catch (_: RuntimeException) {
-            ""
-        } catch (_: LinkageError) {
-            ""
-        }
+    override val version: String = try {
+        TensorFlowLite.runtimeVersion(TfLiteEngines.RUNTIME)
+    } catch (_: RuntimeException) {
+        ""
+    } catch (_: LinkageError) {
+        ""
+    }
 
     override val inputs: List<TensorInfo>
     override val outputs: List<TensorInfo>
@@ -73,15 +72,11 @@ internal class TfLiteEngine(
         delegate?.close()
     }
 
-    private fun info(
-        tensor: Tensor,
-        signature: TfLiteSignature,
-    ): TensorInfo {
-        val dtype =
-            DTYPES[tensor.dataType()] ?: throw EngineError(
-                "the model has a tensor of a type that is not handled",
-                "${tensor.name()}: ${tensor.dataType()}",
-            )
+    private fun info(tensor: Tensor, signature: TfLiteSignature): TensorInfo {
+        val dtype = DTYPES[tensor.dataType()] ?: throw EngineError(
+            "the model has a tensor of a type that is not handled",
+            "${tensor.name()}: ${tensor.dataType()}",
+        )
         return TensorInfo(
             signature.name(tensor.index()) ?: tensor.name(),
             dtype,
@@ -90,15 +85,14 @@ internal class TfLiteEngine(
     }
 
     private companion object {
-        val DTYPES =
-            mapOf(
-                DataType.FLOAT32 to DType.FLOAT32,
-                DataType.INT32 to DType.INT32,
-                DataType.UINT8 to DType.UINT8,
-                DataType.INT64 to DType.INT64,
-                DataType.INT16 to DType.INT16,
-                DataType.INT8 to DType.INT8,
-                DataType.BOOL to DType.BOOL,
-            )
+        val DTYPES = mapOf(
+            DataType.FLOAT32 to DType.FLOAT32,
+            DataType.INT32 to DType.INT32,
+            DataType.UINT8 to DType.UINT8,
+            DataType.INT64 to DType.INT64,
+            DataType.INT16 to DType.INT16,
+            DataType.INT8 to DType.INT8,
+            DataType.BOOL to DType.BOOL,
+        )
     }
 }

@@ -8,9 +8,9 @@ import ai.phoneproof.engine.Engine
 import ai.phoneproof.engine.EngineFactory
 import ai.phoneproof.engine.ModelFile
 import ai.phoneproof.engine.TfLiteSignature
+import java.nio.ByteBuffer
 import org.tensorflow.lite.Delegate
 import org.tensorflow.lite.InterpreterApi
-import java.nio.ByteBuffer
 
 /** Makes a delegate for one interpreter, which closes it. */
 public fun interface DelegateMaker {
@@ -43,10 +43,7 @@ public class TfLiteEngines internal constructor(
         listOfNotNull(NPU.takeIf { npu != null }, GPU.takeIf { gpu != null }) +
             Accelerator.CPU_CHOICES
 
-    override fun open(
-        model: ModelFile,
-        accelerator: Accelerator,
-    ): Engine {
+    override fun open(model: ModelFile, accelerator: Accelerator): Engine {
         val delegate = delegate(accelerator)
         try {
             val options = InterpreterApi.Options().setRuntime(RUNTIME)
@@ -63,17 +60,13 @@ public class TfLiteEngines internal constructor(
         }
     }
 
-    private fun delegate(accelerator: Accelerator): Delegate? =
-        when (accelerator.kind) {
-            AcceleratorKind.CPU -> null
-            AcceleratorKind.GPU -> made(gpu, accelerator)
-            AcceleratorKind.NPU -> made(npu, accelerator)
-        }
+    private fun delegate(accelerator: Accelerator): Delegate? = when (accelerator.kind) {
+        AcceleratorKind.CPU -> null
+        AcceleratorKind.GPU -> made(gpu, accelerator)
+        AcceleratorKind.NPU -> made(npu, accelerator)
+    }
 
-    private fun made(
-        maker: DelegateMaker?,
-        accelerator: Accelerator,
-    ): Delegate {
+    private fun made(maker: DelegateMaker?, accelerator: Accelerator): Delegate {
         try {
             return maker?.make() ?: throw EngineError("$NAME has no ${accelerator.title}")
         } catch (error: RuntimeException) {
@@ -83,21 +76,17 @@ public class TfLiteEngines internal constructor(
         }
     }
 
-    private fun noDelegate(
-        accelerator: Accelerator,
-        cause: Throwable,
-    ): EngineError {
+    private fun noDelegate(accelerator: Accelerator, cause: Throwable): EngineError {
         val found = cause.message ?: cause.javaClass.simpleName
         return EngineError("the ${accelerator.title} cannot be made", found, cause = cause)
     }
 
-    private fun refused(cause: Throwable) =
-        EngineError(
-            "$NAME cannot open the model",
-            cause.message,
-            "check that it is a TFLite file whose operators this version of the library knows",
-            cause,
-        )
+    private fun refused(cause: Throwable) = EngineError(
+        "$NAME cannot open the model",
+        cause.message,
+        "check that it is a TFLite file whose operators this version of the library knows",
+        cause,
+    )
 
     internal companion object {
         const val NAME = "TensorFlow Lite"

@@ -9,6 +9,9 @@ import ai.phoneproof.engine.ModelFile
 import ai.phoneproof.engine.TensorInfo
 import ai.phoneproof.engine.TfLiteSignature
 import ai.phoneproof.testing.LiteRtJna
+import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
@@ -20,11 +23,8 @@ import org.tensorflow.lite.DataType
 import org.tensorflow.lite.Delegate
 import org.tensorflow.lite.InterpreterApi
 import org.tensorflow.lite.Tensor
-import java.io.File
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
 
-/** The interpreter's side is played by the real LiteRT library, whose tensors have odd names here. */
+/** The real LiteRT library plays the interpreter; its tensors have odd names here. */
 class TfLiteEnginesTest {
     private val library = File(System.getProperty("phoneproof.litert").orEmpty())
     private val case = File(System.getProperty("phoneproof.litert.case").orEmpty())
@@ -54,23 +54,21 @@ class TfLiteEnginesTest {
     @Test
     fun `a delegate is given to the interpreter, and closed with it or without it`() {
         var closed = 0
-        val delegate =
-            object : Delegate {
-                override fun getNativeHandle() = 0L
+        val delegate = object : Delegate {
+            override fun getNativeHandle() = 0L
 
-                override fun close() {
-                    closed++
-                }
+            override fun close() {
+                closed++
             }
+        }
         val engines = engines(gpu = { delegate })
         assertEquals(TfLiteEngines.GPU, engines.candidates.first())
         engines.open(model(), TfLiteEngines.GPU).close()
         assertEquals(delegate to 1, seen.single().delegates.single() to closed)
-        val refusing =
-            TfLiteEngines(
-                { delegate },
-                null,
-            ) { _, _ -> throw IllegalArgumentException("Internal error") }
+        val refusing = TfLiteEngines(
+            { delegate },
+            null,
+        ) { _, _ -> throw IllegalArgumentException("Internal error") }
         val error =
             assertThrows(EngineError::class.java) { refusing.open(model(), TfLiteEngines.GPU) }
         assertEquals("Internal error" to 2, error.found to closed)
@@ -78,16 +76,14 @@ class TfLiteEnginesTest {
 
     @Test
     fun `a delegate that cannot be made is an error, linkage and all`() {
-        val faults =
-            listOf<Throwable>(
-                IllegalStateException("no OpenCL"),
-                UnsatisfiedLinkError("no libgpu.so"),
-            )
+        val faults = listOf<Throwable>(
+            IllegalStateException("no OpenCL"),
+            UnsatisfiedLinkError("no libgpu.so"),
+        )
         for (fault in faults) {
-            val error =
-                assertThrows(EngineError::class.java) {
-                    engines(gpu = { throw fault }).open(model(), TfLiteEngines.GPU)
-                }
+            val error = assertThrows(EngineError::class.java) {
+                engines(gpu = { throw fault }).open(model(), TfLiteEngines.GPU)
+            }
             assertEquals(fault.message, error.found)
         }
         assertThrows(EngineError::class.java) { engines().open(model(), TfLiteEngines.NPU) }
@@ -103,21 +99,17 @@ class TfLiteEnginesTest {
     private fun model() =
         ModelFile(direct(File(case, "model.tflite").readBytes()), "", File(case, "model.tflite"))
 
-    private fun engines(gpu: DelegateMaker? = null) =
-        TfLiteEngines(gpu, null) { _, options ->
-            seen += options
-            PlayedInterpreter(
-                LiteRtJna(library).open(model(), Accelerator.cpu(1)),
-                TfLiteSignature.read(model().bytes),
-            )
-        }
+    private fun engines(gpu: DelegateMaker? = null) = TfLiteEngines(gpu, null) { _, options ->
+        seen += options
+        PlayedInterpreter(
+            LiteRtJna(library).open(model(), Accelerator.cpu(1)),
+            TfLiteSignature.read(model().bytes),
+        )
+    }
 
-    private fun direct(bytes: ByteArray): ByteBuffer =
-        ByteBuffer
-            .allocateDirect(
-                bytes.size,
-            ).order(ByteOrder.nativeOrder())
-            .apply { put(bytes).clear() }
+    private fun direct(bytes: ByteArray): ByteBuffer = ByteBuffer
+        .allocateDirect(bytes.size).order(ByteOrder.nativeOrder())
+        .apply { put(bytes).clear() }
 }
 
 /** What InterpreterApi shows of [engine]. */
@@ -147,21 +139,11 @@ private class PlayedInterpreter(
 
     override fun close() = engine.close()
 
-    override fun run(
-        input: Any,
-        output: Any,
-    ): Unit = error("not used")
+    override fun run(input: Any, output: Any): Unit = error("not used")
 
-    override fun resizeInput(
-        index: Int,
-        dims: IntArray,
-    ): Unit = error("not used")
+    override fun resizeInput(index: Int, dims: IntArray): Unit = error("not used")
 
-    override fun resizeInput(
-        index: Int,
-        dims: IntArray,
-        strict: Boolean,
-    ): Unit = error("not used")
+    override fun resizeInput(index: Int, dims: IntArray, strict: Boolean): Unit = error("not used")
 
     override fun getInputIndex(name: String): Int = error("not used")
 
@@ -170,18 +152,9 @@ private class PlayedInterpreter(
     override fun getLastNativeInferenceDurationNanoseconds(): Long? = null
 }
 
-private class PlayedTensor(
-    private val info: TensorInfo,
-    private val index: Int,
-) : Tensor {
+private class PlayedTensor(private val info: TensorInfo, private val index: Int) : Tensor {
     override fun dataType(): DataType =
-        if (info.dtype ==
-            DType.FLOAT32
-        ) {
-            DataType.FLOAT32
-        } else {
-            DataType.INT8
-        }
+        if (info.dtype == DType.FLOAT32) DataType.FLOAT32 else DataType.INT8
 
     override fun numDimensions() = info.shape.size
 

@@ -15,10 +15,7 @@ internal class Nearest(
     override val neededRows =
         BooleanArray(sourceHeight).also { needed -> for (row in rows) needed[row] = true }
 
-    override fun resize(
-        source: ByteRaster,
-        target: ByteRaster,
-    ) {
+    override fun resize(source: ByteRaster, target: ByteRaster) {
         for (y in rows.indices) {
             val from = source.row(rows[y])
             if (channels == 3) {
@@ -29,12 +26,7 @@ internal class Nearest(
         }
     }
 
-    private fun copyThree(
-        source: ByteArray,
-        from: Int,
-        target: ByteArray,
-        to: Int,
-    ) {
+    private fun copyThree(source: ByteArray, from: Int, target: ByteArray, to: Int) {
         var at = to
         for (start in starts) {
             val pixel = from + start
@@ -45,21 +37,13 @@ internal class Nearest(
         }
     }
 
-    private fun copyOne(
-        source: ByteArray,
-        from: Int,
-        target: ByteArray,
-        to: Int,
-    ) {
+    private fun copyOne(source: ByteArray, from: Int, target: ByteArray, to: Int) {
         for (x in starts.indices) target[to + x] = source[from + starts[x]]
     }
 }
 
 /** Pillow's positions: added up, not multiplied, so the error of the additions is part of them. */
-internal fun pillowNearest(
-    source: Int,
-    target: Int,
-): IntArray {
+internal fun pillowNearest(source: Int, target: Int): IntArray {
     val scale = source.toDouble() / target
     var position = scale * 0.5
     return IntArray(target) {
@@ -70,10 +54,7 @@ internal fun pillowNearest(
 }
 
 /** OpenCV's positions: `floor(x * scale)`. */
-internal fun openCvNearest(
-    source: Int,
-    target: Int,
-): IntArray {
+internal fun openCvNearest(source: Int, target: Int): IntArray {
     val scale = openCvScale(source, target)
     return IntArray(target) { min(floor(it * scale).toInt(), source - 1) }
 }

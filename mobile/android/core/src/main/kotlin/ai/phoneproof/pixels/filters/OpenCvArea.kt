@@ -45,10 +45,7 @@ private class BlockMeans(
 
     override val neededRows = allRows(sourceHeight)
 
-    override fun resize(
-        source: ByteRaster,
-        target: ByteRaster,
-    ) {
+    override fun resize(source: ByteRaster, target: ByteRaster) {
         for (y in 0 until target.height) {
             val to = target.row(y)
             for (x in 0 until target.width) {
@@ -60,12 +57,7 @@ private class BlockMeans(
         }
     }
 
-    private fun sum(
-        source: ByteRaster,
-        top: Int,
-        left: Int,
-        channel: Int,
-    ): Int {
+    private fun sum(source: ByteRaster, top: Int, left: Int, channel: Int): Int {
         var total = 0
         for (row in top until top + high) {
             var at = source.row(row) + left * channels + channel
@@ -78,25 +70,17 @@ private class BlockMeans(
     }
 
     /** 2 x 2 has code of its own in the library; the others multiply in float32. */
-    private fun mean(total: Int): Byte =
-        if (high == 2 && wide == 2) {
-            ((total + 2) shr 2).toByte()
-        } else {
-            Math.rint((total.toFloat() * share).toDouble()).toInt().toByte()
-        }
+    private fun mean(total: Int): Byte = if (high == 2 && wide == 2) {
+        ((total + 2) shr 2).toByte()
+    } else {
+        Math.rint((total.toFloat() * share).toDouble()).toInt().toByte()
+    }
 }
 
 /** For each target pixel the source pixels from [first] on, and their float32 weights. */
-private class Shares(
-    val first: IntArray,
-    val weights: Array<FloatArray>,
-)
+private class Shares(val first: IntArray, val weights: Array<FloatArray>)
 
-private fun axisShares(
-    source: Int,
-    target: Int,
-    scale: Double,
-): Shares {
+private fun axisShares(source: Int, target: Int, scale: Double): Shares {
     val first = IntArray(target)
     val weights = Array(target) { x -> shares(x * scale, scale, source) { first[x] = it } }
     return Shares(first, weights)
@@ -138,10 +122,7 @@ private class AreaSums(
 
     override val neededRows = allRows(sourceHeight)
 
-    override fun resize(
-        source: ByteRaster,
-        target: ByteRaster,
-    ) {
+    override fun resize(source: ByteRaster, target: ByteRaster) {
         scaledIndex = -1
         for (y in rows.first.indices) {
             total.fill(0f)
@@ -160,10 +141,7 @@ private class AreaSums(
     }
 
     /** Neighbouring target rows share one source row at most: the last one is kept. */
-    private fun scale(
-        source: ByteRaster,
-        row: Int,
-    ) {
+    private fun scale(source: ByteRaster, row: Int) {
         if (row == scaledIndex) return
         scaledIndex = row
         val from = source.row(row)

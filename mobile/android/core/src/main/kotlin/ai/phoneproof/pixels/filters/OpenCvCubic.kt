@@ -34,17 +34,13 @@ internal class OpenCvCubic(
         }
     }
 
-    override val neededRows =
-        BooleanArray(sourceHeight).also { needed ->
-            for (index in rowsAt.index) {
-                for (tap in 0 until TAPS) needed[clipped(index + tap - 1)] = true
-            }
+    override val neededRows = BooleanArray(sourceHeight).also { needed ->
+        for (index in rowsAt.index) {
+            for (tap in 0 until TAPS) needed[clipped(index + tap - 1)] = true
         }
+    }
 
-    override fun resize(
-        source: ByteRaster,
-        target: ByteRaster,
-    ) {
+    override fun resize(source: ByteRaster, target: ByteRaster) {
         cached.fill(-1)
         for (y in rowsAt.index.indices) {
             for (tap in 0 until TAPS) {
@@ -57,10 +53,7 @@ internal class OpenCvCubic(
     private fun clipped(row: Int): Int = row.coerceIn(0, sourceHeight - 1)
 
     /** Four neighbouring rows have four different slots. */
-    private fun scaled(
-        source: ByteRaster,
-        row: Int,
-    ): Int {
+    private fun scaled(source: ByteRaster, row: Int): Int {
         val slot = row % TAPS
         if (cached[slot] != row) {
             cached[slot] = row
@@ -69,11 +62,7 @@ internal class OpenCvCubic(
         return slot
     }
 
-    private fun scaleRow(
-        values: ByteArray,
-        from: Int,
-        out: IntArray,
-    ) {
+    private fun scaleRow(values: ByteArray, from: Int, out: IntArray) {
         for (x in 0 until width) {
             for (channel in 0 until channels) {
                 var total = 0
@@ -86,11 +75,7 @@ internal class OpenCvCubic(
         }
     }
 
-    private fun blend(
-        y: Int,
-        out: ByteArray,
-        to: Int,
-    ) {
+    private fun blend(y: Int, out: ByteArray, to: Int) {
         val r0 = cache[slots[0]]
         val r1 = cache[slots[1]]
         val r2 = cache[slots[2]]
@@ -134,13 +119,12 @@ private fun cubicWeights(fraction: Float): FloatArray {
 }
 
 /** 0..255 as a byte. */
-internal fun clippedByte(value: Int): Byte =
-    (
-        if (value < 0) {
-            0
-        } else if (value > 255) {
-            255
-        } else {
-            value
-        }
+internal fun clippedByte(value: Int): Byte = (
+    if (value < 0) {
+        0
+    } else if (value > 255) {
+        255
+    } else {
+        value
+    }
     ).toByte()

@@ -37,26 +37,21 @@ internal class OpenCvLinear(
     }
 
     /** Every pixel is a copy: odd whole-number ratios put each centre on a source pixel. */
-    private val copy: Nearest? =
-        if (towardRight.all { it == 0 } && towardLower.all { it == 0 }) {
-            val rows = IntArray(rowsAt.index.size) { clipped(rowsAt.index[it]) }
-            Nearest(sourceHeight, rows, IntArray(width) { left[it] / channels }, channels)
-        } else {
-            null
-        }
+    private val copy: Nearest? = if (towardRight.all { it == 0 } && towardLower.all { it == 0 }) {
+        val rows = IntArray(rowsAt.index.size) { clipped(rowsAt.index[it]) }
+        Nearest(sourceHeight, rows, IntArray(width) { left[it] / channels }, channels)
+    } else {
+        null
+    }
 
-    override val neededRows =
-        copy?.neededRows ?: BooleanArray(sourceHeight).also { needed ->
-            for (y in rowsAt.index.indices) {
-                if (towardUpper[y] != 0) needed[clipped(rowsAt.index[y])] = true
-                if (towardLower[y] != 0) needed[clipped(rowsAt.index[y] + 1)] = true
-            }
+    override val neededRows = copy?.neededRows ?: BooleanArray(sourceHeight).also { needed ->
+        for (y in rowsAt.index.indices) {
+            if (towardUpper[y] != 0) needed[clipped(rowsAt.index[y])] = true
+            if (towardLower[y] != 0) needed[clipped(rowsAt.index[y] + 1)] = true
         }
+    }
 
-    override fun resize(
-        source: ByteRaster,
-        target: ByteRaster,
-    ) {
+    override fun resize(source: ByteRaster, target: ByteRaster) {
         if (copy != null) return copy.resize(source, target)
         cached.fill(-1)
         for (y in rowsAt.index.indices) {
@@ -74,11 +69,7 @@ internal class OpenCvLinear(
     private fun clipped(row: Int): Int = row.coerceIn(0, sourceHeight - 1)
 
     /** The slot that holds a source row, scaled; the slot of [keep] is not taken for it. */
-    private fun scaled(
-        source: ByteRaster,
-        row: Int,
-        keep: Int,
-    ): Int {
+    private fun scaled(source: ByteRaster, row: Int, keep: Int): Int {
         if (cached[0] == row) return 0
         if (cached[1] == row) return 1
         val slot = if (cached[0] == keep) 1 else 0
@@ -91,11 +82,7 @@ internal class OpenCvLinear(
         return slot
     }
 
-    private fun scaleThree(
-        values: ByteArray,
-        from: Int,
-        out: IntArray,
-    ) {
+    private fun scaleThree(values: ByteArray, from: Int, out: IntArray) {
         var at = 0
         for (x in left.indices) {
             val l = from + left[x]
@@ -113,11 +100,7 @@ internal class OpenCvLinear(
         }
     }
 
-    private fun scaleOne(
-        values: ByteArray,
-        from: Int,
-        out: IntArray,
-    ) {
+    private fun scaleOne(values: ByteArray, from: Int, out: IntArray) {
         for (x in left.indices) {
             val a = (values[from + left[x]].toInt() and 255) * towardLeft[x]
             val b = (values[from + right[x]].toInt() and 255) * towardRight[x]

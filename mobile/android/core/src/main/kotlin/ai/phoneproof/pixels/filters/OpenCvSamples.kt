@@ -12,25 +12,16 @@ private const val ROUNDER = 12_582_912f
 internal fun roundEven(value: Float): Int = ((value + ROUNDER) - ROUNDER).toInt()
 
 /** Source pixels per target pixel, with the rounding of OpenCV's two divisions. */
-internal fun openCvScale(
-    source: Int,
-    target: Int,
-): Double = 1.0 / (target.toDouble() / source)
+internal fun openCvScale(source: Int, target: Int): Double = 1.0 / (target.toDouble() / source)
 
 /** `weight * 2048`, halves to even. */
 internal fun elevenBits(weight: Float): Int = Math.rint((weight * ONE).toDouble()).toInt()
 
 /** One axis: the source index each target pixel starts from, and the way to the next (float32). */
-internal class Samples(
-    val index: IntArray,
-    val fraction: FloatArray,
-)
+internal class Samples(val index: IntArray, val fraction: FloatArray)
 
 /** Half-pixel centres: `float32((x + .5) * scale - .5)`, floor and rest. */
-internal fun centerSamples(
-    source: Int,
-    target: Int,
-): Samples {
+internal fun centerSamples(source: Int, target: Int): Samples {
     val scale = openCvScale(source, target)
     val index = IntArray(target)
     val fraction = FloatArray(target)
@@ -44,17 +35,13 @@ internal fun centerSamples(
 }
 
 /** Positions of area where it does not shrink both axes: pixels stay sharp, edges blend. */
-internal fun areaSamples(
-    source: Int,
-    target: Int,
-): Samples {
+internal fun areaSamples(source: Int, target: Int): Samples {
     val scale = openCvScale(source, target)
     val inverse = target.toDouble() / source
     val index = IntArray(target) { floor(it * scale).toInt() }
-    val fraction =
-        FloatArray(target) { x ->
-            val way = ((x + 1) - (index[x] + 1) * inverse).toFloat()
-            if (way <= 0f) 0f else way - floor(way)
-        }
+    val fraction = FloatArray(target) { x ->
+        val way = ((x + 1) - (index[x] + 1) * inverse).toFloat()
+        if (way <= 0f) 0f else way - floor(way)
+    }
     return Samples(index, fraction)
 }

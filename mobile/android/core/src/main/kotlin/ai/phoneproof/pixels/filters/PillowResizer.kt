@@ -26,10 +26,7 @@ internal class PillowResizer(
 
     override val neededRows = allRows(sourceHeight)
 
-    override fun resize(
-        source: ByteRaster,
-        target: ByteRaster,
-    ) {
+    override fun resize(source: ByteRaster, target: ByteRaster) {
         ringRow.fill(-1)
         for (y in 0 until height) {
             val to = target.row(y)
@@ -41,12 +38,7 @@ internal class PillowResizer(
         }
     }
 
-    private fun alongRow(
-        values: ByteArray,
-        from: Int,
-        out: ByteArray,
-        to: Int,
-    ) {
+    private fun alongRow(values: ByteArray, from: Int, out: ByteArray, to: Int) {
         if (along == null) {
             System.arraycopy(values, from, out, to, width * channels)
             return
@@ -56,13 +48,7 @@ internal class PillowResizer(
         for (i in row.indices) out[to + i] = row[i].toByte()
     }
 
-    private fun columnsThenRow(
-        taps: Taps,
-        y: Int,
-        source: ByteRaster,
-        out: ByteArray,
-        to: Int,
-    ) {
+    private fun columnsThenRow(taps: Taps, y: Int, source: ByteRaster, out: ByteArray, to: Int) {
         val length = sourceWidth * channels
         sums.fill(HALF, 0, length)
         for (k in 0 until taps.count[y]) {
@@ -76,24 +62,13 @@ internal class PillowResizer(
         }
     }
 
-    private fun addBytes(
-        source: ByteRaster,
-        row: Int,
-        weight: Int,
-        length: Int,
-    ) {
+    private fun addBytes(source: ByteRaster, row: Int, weight: Int, length: Int) {
         val values = source.values
         val from = source.row(row)
         for (i in 0 until length) sums[i] += (values[from + i].toInt() and 255) * weight
     }
 
-    private fun rowsThenColumn(
-        taps: Taps,
-        y: Int,
-        source: ByteRaster,
-        out: ByteArray,
-        to: Int,
-    ) {
+    private fun rowsThenColumn(taps: Taps, y: Int, source: ByteRaster, out: ByteArray, to: Int) {
         val length = width * channels
         val first = taps.first[y]
         val weights = y * taps.most
@@ -109,10 +84,7 @@ internal class PillowResizer(
         storeSums(out, to, length)
     }
 
-    private fun scaled(
-        source: ByteRaster,
-        row: Int,
-    ): IntArray {
+    private fun scaled(source: ByteRaster, row: Int): IntArray {
         val slot = row % ring.size
         if (ringRow[slot] != row) {
             ringRow[slot] = row
@@ -121,52 +93,28 @@ internal class PillowResizer(
         return ring[slot]
     }
 
-    private fun addTwo(
-        a: IntArray,
-        toA: Int,
-        b: IntArray,
-        toB: Int,
-    ) {
+    private fun addTwo(a: IntArray, toA: Int, b: IntArray, toB: Int) {
         for (i in a.indices) sums[i] += a[i] * toA + b[i] * toB
     }
 
-    private fun addOne(
-        a: IntArray,
-        toA: Int,
-    ) {
+    private fun addOne(a: IntArray, toA: Int) {
         for (i in a.indices) sums[i] += a[i] * toA
     }
 
-    private fun storeSums(
-        out: ByteArray,
-        to: Int,
-        length: Int,
-    ) {
+    private fun storeSums(out: ByteArray, to: Int, length: Int) {
         for (i in 0 until length) out[to + i] = clippedByte(sums[i] shr PRECISION_BITS)
     }
 
     /** One row, scaled and clipped to 0..255. */
-    private fun scaleRow(
-        taps: Taps,
-        values: ByteArray,
-        from: Int,
-        out: IntArray,
-    ) {
-        if (channels ==
-            3
-        ) {
+    private fun scaleRow(taps: Taps, values: ByteArray, from: Int, out: IntArray) {
+        if (channels == 3) {
             scaleThree(taps, values, from, out)
         } else {
             scaleOne(taps, values, from, out)
         }
     }
 
-    private fun scaleThree(
-        taps: Taps,
-        values: ByteArray,
-        from: Int,
-        out: IntArray,
-    ) {
+    private fun scaleThree(taps: Taps, values: ByteArray, from: Int, out: IntArray) {
         val weights = taps.weights
         var to = 0
         for (x in taps.first.indices) {
@@ -189,12 +137,7 @@ internal class PillowResizer(
         }
     }
 
-    private fun scaleOne(
-        taps: Taps,
-        values: ByteArray,
-        from: Int,
-        out: IntArray,
-    ) {
+    private fun scaleOne(taps: Taps, values: ByteArray, from: Int, out: IntArray) {
         for (x in taps.first.indices) {
             var total = HALF
             val start = x * taps.most
@@ -206,26 +149,20 @@ internal class PillowResizer(
         }
     }
 
-    private fun clipped(value: Int): Int =
-        if (value < 0) {
-            0
-        } else if (value > 255) {
-            255
-        } else {
-            value
-        }
+    private fun clipped(value: Int): Int = if (value < 0) {
+        0
+    } else if (value > 255) {
+        255
+    } else {
+        value
+    }
 }
 
 /**
  * Whether Pillow 13 scales the columns before the rows: the height shrinks, and by more than twice
  * as many pixels as the width.
  */
-private fun columnsFirst(
-    sourceHeight: Int,
-    sourceWidth: Int,
-    height: Int,
-    width: Int,
-): Boolean {
+private fun columnsFirst(sourceHeight: Int, sourceWidth: Int, height: Int, width: Int): Boolean {
     val lostRows = sourceHeight - height
     val lostColumns = sourceWidth - width
     return lostRows > 0 && lostRows > 2 * lostColumns

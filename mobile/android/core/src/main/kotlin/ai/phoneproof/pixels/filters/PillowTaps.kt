@@ -8,50 +8,36 @@ import kotlin.math.min
 internal const val PRECISION_BITS = 22
 
 /** A filter: its value at a distance (in source pixels, unscaled), and where it ends. */
-internal class Kernel(
-    val support: Double,
-    val weight: (Double) -> Double,
-)
+internal class Kernel(val support: Double, val weight: (Double) -> Double)
 
 /**
  * One axis: target pixel x takes source pixels [first] of x to first + [count] of x, with weights
  * (times 2^22) at x * [most] in [weights].
  */
-internal class Taps(
-    val first: IntArray,
-    val count: IntArray,
-    val most: Int,
-    val weights: IntArray,
-)
+internal class Taps(val first: IntArray, val count: IntArray, val most: Int, val weights: IntArray)
 
 /** The kernel of a Pillow filter other than nearest. */
-internal fun pillowKernel(filter: Filter): Kernel =
-    when (filter) {
-        Filter.PILLOW_BOX -> Kernel(0.5) { if (-0.5 < it && it <= 0.5) 1.0 else 0.0 }
-        Filter.PILLOW_BILINEAR -> Kernel(1.0) { max(1.0 - abs(it), 0.0) }
-        Filter.PILLOW_HAMMING -> Kernel(1.0, ::hamming)
-        Filter.PILLOW_BICUBIC -> Kernel(2.0, ::bicubic)
-        Filter.PILLOW_LANCZOS -> Kernel(3.0, ::lanczos)
-        else -> error("${filter.wire} has no kernel")
-    }
+internal fun pillowKernel(filter: Filter): Kernel = when (filter) {
+    Filter.PILLOW_BOX -> Kernel(0.5) { if (-0.5 < it && it <= 0.5) 1.0 else 0.0 }
+    Filter.PILLOW_BILINEAR -> Kernel(1.0) { max(1.0 - abs(it), 0.0) }
+    Filter.PILLOW_HAMMING -> Kernel(1.0, ::hamming)
+    Filter.PILLOW_BICUBIC -> Kernel(2.0, ::bicubic)
+    Filter.PILLOW_LANCZOS -> Kernel(3.0, ::lanczos)
+    else -> error("${filter.wire} has no kernel")
+}
 
 /** The weighted source pixels of every target pixel, as `phoneproof/pixels/reference/pillow.py`. */
-internal fun axisTaps(
-    source: Int,
-    target: Int,
-    kernel: Kernel,
-): Taps {
+internal fun axisTaps(source: Int, target: Int, kernel: Kernel): Taps {
     val scale = source.toDouble() / target
     val widening = max(scale, 1.0)
     val support = kernel.support * widening
     val first = IntArray(target)
-    val rows =
-        Array(target) { x ->
-            val center = (x + 0.5) * scale
-            first[x] = max((center - support + 0.5).toInt(), 0)
-            val end = min((center + support + 0.5).toInt(), source)
-            fixedWeights(kernel, first[x], end, center, 1.0 / widening)
-        }
+    val rows = Array(target) { x ->
+        val center = (x + 0.5) * scale
+        first[x] = max((center - support + 0.5).toInt(), 0)
+        val end = min((center + support + 0.5).toInt(), source)
+        fixedWeights(kernel, first[x], end, center, 1.0 / widening)
+    }
     val most = rows.maxOf { it.size }
     val weights = IntArray(target * most)
     rows.forEachIndexed { x, row -> row.copyInto(weights, x * most) }

@@ -18,28 +18,17 @@ internal class ByteRaster(
     fun row(y: Int): Int = offset + y * stride
 
     /** A part of this raster; it follows no later change of [values]. */
-    fun window(
-        top: Int,
-        left: Int,
-        height: Int,
-        width: Int,
-    ): ByteRaster = ByteRaster(height, width, channels, values, row(top) + left * channels, stride)
+    fun window(top: Int, left: Int, height: Int, width: Int): ByteRaster =
+        ByteRaster(height, width, channels, values, row(top) + left * channels, stride)
 
     companion object {
-        fun filled(
-            height: Int,
-            width: Int,
-            channels: Int,
-        ): ByteRaster = ByteRaster(height, width, channels, ByteArray(height * width * channels))
+        fun filled(height: Int, width: Int, channels: Int): ByteRaster =
+            ByteRaster(height, width, channels, ByteArray(height * width * channels))
     }
 }
 
 /** Float32 pixels [height, width, channels], without gaps. */
-internal class FloatRaster(
-    val height: Int,
-    val width: Int,
-    val channels: Int,
-) {
+internal class FloatRaster(val height: Int, val width: Int, val channels: Int) {
     val values = FloatArray(height * width * channels)
 }
 
@@ -49,20 +38,14 @@ internal interface ByteResizer {
     val neededRows: BooleanArray
 
     /** Fills [target] from [source]. */
-    fun resize(
-        source: ByteRaster,
-        target: ByteRaster,
-    )
+    fun resize(source: ByteRaster, target: ByteRaster)
 }
 
 /** The same for filters whose result is float32. */
 internal interface FloatResizer {
     val neededRows: BooleanArray
 
-    fun resize(
-        source: ByteRaster,
-        target: FloatRaster,
-    )
+    fun resize(source: ByteRaster, target: FloatRaster)
 }
 
 /** All of [count] rows. */

@@ -4,12 +4,7 @@ import ai.phoneproof.contract.Filter
 import ai.phoneproof.contract.Size
 
 /** The resizer of a filter with whole-number results, prepared for one pair of sizes. */
-internal fun byteResizer(
-    filter: Filter,
-    from: Size,
-    to: Size,
-    channels: Int,
-): ByteResizer {
+internal fun byteResizer(filter: Filter, from: Size, to: Size, channels: Int): ByteResizer {
     val (height, width) = from
     return when (filter) {
         Filter.PILLOW_NEAREST -> {
@@ -32,12 +27,8 @@ internal fun byteResizer(
             OpenCvCubic(height, width, rows, centerSamples(width, to.width), channels)
         }
 
-        Filter.OPENCV_AREA -> {
-            openCvArea(height, width, to.height, to.width, channels)
-        }
+        Filter.OPENCV_AREA -> openCvArea(height, width, to.height, to.width, channels)
 
-        else -> {
-            PillowResizer(height, width, to.height, to.width, channels, pillowKernel(filter))
-        }
+        else -> PillowResizer(height, width, to.height, to.width, channels, pillowKernel(filter))
     }
 }

@@ -21,16 +21,12 @@ internal class TensorflowBilinear(
     private val cache = Array(2) { FloatArray(width * channels) }
     private val cached = IntArray(2)
 
-    override val neededRows =
-        BooleanArray(sourceHeight).also { needed ->
-            for (row in rows.lower) needed[row] = true
-            for (row in rows.upper) needed[row] = true
-        }
+    override val neededRows = BooleanArray(sourceHeight).also { needed ->
+        for (row in rows.lower) needed[row] = true
+        for (row in rows.upper) needed[row] = true
+    }
 
-    override fun resize(
-        source: ByteRaster,
-        target: FloatRaster,
-    ) {
+    override fun resize(source: ByteRaster, target: FloatRaster) {
         cached.fill(-1)
         val length = target.width * channels
         for (y in 0 until target.height) {
@@ -44,11 +40,7 @@ internal class TensorflowBilinear(
         }
     }
 
-    private fun scaled(
-        source: ByteRaster,
-        row: Int,
-        keep: Int,
-    ): Int {
+    private fun scaled(source: ByteRaster, row: Int, keep: Int): Int {
         if (cached[0] == row) return 0
         if (cached[1] == row) return 1
         val slot = if (cached[0] == keep) 1 else 0
@@ -57,11 +49,7 @@ internal class TensorflowBilinear(
         return slot
     }
 
-    private fun scaleRow(
-        values: ByteArray,
-        from: Int,
-        out: FloatArray,
-    ) {
+    private fun scaleRow(values: ByteArray, from: Int, out: FloatArray) {
         var at = 0
         for (x in columns.lower.indices) {
             val l = from + columns.lower[x] * channels
@@ -77,11 +65,7 @@ internal class TensorflowBilinear(
 }
 
 /** For each target index the two source indices it lies between, and how far towards the upper. */
-private class Between(
-    source: Int,
-    target: Int,
-    filter: Filter,
-) {
+private class Between(source: Int, target: Int, filter: Filter) {
     val lower = IntArray(target)
     val upper = IntArray(target)
     val fraction = FloatArray(target)
@@ -96,12 +80,7 @@ private class Between(
         }
     }
 
-    private fun position(
-        index: Float,
-        source: Int,
-        target: Int,
-        filter: Filter,
-    ): Float {
+    private fun position(index: Float, source: Int, target: Int, filter: Filter): Float {
         if (filter == Filter.TENSORFLOW_BILINEAR_ALIGN_CORNERS && target > 1) {
             return index * ((source - 1).toFloat() / (target - 1).toFloat())
         }

@@ -33,10 +33,7 @@ internal interface LiteRtC : Library {
 
     fun LiteRtCreateOptions(options: PointerByReference): Int
 
-    fun LiteRtSetOptionsHardwareAccelerators(
-        options: Pointer,
-        accelerators: Int,
-    ): Int
+    fun LiteRtSetOptionsHardwareAccelerators(options: Pointer, accelerators: Int): Int
 
     fun LiteRtCreateOpaqueOptions(
         identifier: String,
@@ -45,10 +42,7 @@ internal interface LiteRtC : Library {
         options: PointerByReference,
     ): Int
 
-    fun LiteRtAddOpaqueOptions(
-        options: Pointer,
-        opaque: Pointer,
-    ): Int
+    fun LiteRtAddOpaqueOptions(options: Pointer, opaque: Pointer): Int
 
     fun LiteRtDestroyOptions(options: Pointer)
 
@@ -67,15 +61,9 @@ internal interface LiteRtC : Library {
         signature: PointerByReference,
     ): Int
 
-    fun LiteRtGetNumSignatureInputs(
-        signature: Pointer,
-        count: NativeLongByReference,
-    ): Int
+    fun LiteRtGetNumSignatureInputs(signature: Pointer, count: NativeLongByReference): Int
 
-    fun LiteRtGetNumSignatureOutputs(
-        signature: Pointer,
-        count: NativeLongByReference,
-    ): Int
+    fun LiteRtGetNumSignatureOutputs(signature: Pointer, count: NativeLongByReference): Int
 
     fun LiteRtGetSignatureInputName(
         signature: Pointer,
@@ -101,10 +89,7 @@ internal interface LiteRtC : Library {
         tensor: PointerByReference,
     ): Int
 
-    fun LiteRtGetRankedTensorType(
-        tensor: Pointer,
-        type: Memory,
-    ): Int
+    fun LiteRtGetRankedTensorType(tensor: Pointer, type: Memory): Int
 
     fun LiteRtGetCompiledModelInputBufferRequirements(
         compiled: Pointer,
@@ -129,11 +114,7 @@ internal interface LiteRtC : Library {
 
     fun LiteRtDestroyTensorBuffer(buffer: Pointer)
 
-    fun LiteRtLockTensorBuffer(
-        buffer: Pointer,
-        address: PointerByReference,
-        mode: Int,
-    ): Int
+    fun LiteRtLockTensorBuffer(buffer: Pointer, address: PointerByReference, mode: Int): Int
 
     fun LiteRtUnlockTensorBuffer(buffer: Pointer): Int
 

@@ -19,19 +19,14 @@ import java.nio.ByteOrder
 import java.util.concurrent.ConcurrentHashMap
 
 /** Opens TFLite files with the LiteRT C library at [library] (`libLiteRt.so` of the wheel). */
-public class LiteRtJna(
-    library: File,
-) : EngineFactory {
+public class LiteRtJna(library: File) : EngineFactory {
     private val c = loaded.computeIfAbsent(library.path) { Native.load(it, LiteRtC::class.java) }
 
     override val name: String = "LiteRT"
 
     override val candidates: List<Accelerator> = Accelerator.CPU_CHOICES
 
-    override fun open(
-        model: ModelFile,
-        accelerator: Accelerator,
-    ): Engine {
+    override fun open(model: ModelFile, accelerator: Accelerator): Engine {
         val file =
             model.file ?: throw EngineError("LiteRT cannot open the model", "it lies in no file")
         return LiteRtJnaEngine(c, file, accelerator)
@@ -69,15 +64,13 @@ internal class LiteRtJnaEngine(
     init {
         try {
             val environment = environment()
-            val model =
-                made(
-                    c::LiteRtDestroyModel,
-                ) { c.LiteRtCreateModelFromFile(environment, file.path, it) }
+            val model = made(
+                c::LiteRtDestroyModel,
+            ) { c.LiteRtCreateModelFromFile(environment, file.path, it) }
             val options = options(accelerator.threads ?: 1)
-            compiled =
-                made(c::LiteRtDestroyCompiledModel) {
-                    c.LiteRtCreateCompiledModel(environment, model, options, it)
-                }
+            compiled = made(c::LiteRtDestroyCompiledModel) {
+                c.LiteRtCreateCompiledModel(environment, model, options, it)
+            }
             val signature = pointer { c.LiteRtGetModelSignature(model, NativeLong(0), it) }
             val inputSide = sides(environment, signature, isInput = true)
             val outputSide = sides(environment, signature, isInput = false)
@@ -94,10 +87,9 @@ internal class LiteRtJnaEngine(
     }
 
     override fun run(input: ByteBuffer): List<ByteBuffer> {
-        locked(
-            ins[0],
-            WRITE,
-        ) { it.getByteBuffer(0, inputs[0].bytes.toLong()).put(input.duplicate()) }
+        locked(ins[0], WRITE) {
+            it.getByteBuffer(0, inputs[0].bytes.toLong()).put(input.duplicate())
+        }
         checked(
             c.LiteRtRunCompiledModel(
                 compiled,
@@ -110,10 +102,9 @@ internal class LiteRtJnaEngine(
         )
         for ((index, result) in results.withIndex()) {
             result.clear()
-            locked(
-                outs[index],
-                READ,
-            ) { result.put(it.getByteBuffer(0, result.capacity().toLong())) }
+            locked(outs[index], READ) {
+                result.put(it.getByteBuffer(0, result.capacity().toLong()))
+            }
             result.clear()
         }
         return results
@@ -158,12 +149,7 @@ internal class LiteRtJnaEngine(
             },
         )
         return (0 until count.value.toLong()).map {
-            side(
-                environment,
-                signature,
-                NativeLong(it),
-                isInput,
-            )
+            side(environment, signature, NativeLong(it), isInput)
         }
     }
 
@@ -174,63 +160,39 @@ internal class LiteRtJnaEngine(
         isInput: Boolean,
     ): Pair<TensorInfo, Pointer> {
         val first = NativeLong(0)
-        val (name, tensor, requirements) =
-            if (isInput) {
-                Triple(
-                    pointer { c.LiteRtGetSignatureInputName(signature, index, it) },
-                    pointer { c.LiteRtGetSignatureInputTensorByIndex(signature, index, it) },
-                    pointer {
-                        c.LiteRtGetCompiledModelInputBufferRequirements(
-                            compiled,
-                            first,
-                            index,
-                            it,
-                        )
-                    },
-                )
-            } else {
-                Triple(
-                    pointer { c.LiteRtGetSignatureOutputName(signature, index, it) },
-                    pointer { c.LiteRtGetSignatureOutputTensorByIndex(signature, index, it) },
-                    pointer {
-                        c.LiteRtGetCompiledModelOutputBufferRequirements(
-                            compiled,
-                            first,
-                            index,
-                            it,
-                        )
-                    },
-                )
-            }
+        val (name, tensor, requirements) = if (isInput) {
+            Triple(
+                pointer { c.LiteRtGetSignatureInputName(signature, index, it) },
+                pointer { c.LiteRtGetSignatureInputTensorByIndex(signature, index, it) },
+                pointer {
+                    c.LiteRtGetCompiledModelInputBufferRequirements(compiled, first, index, it)
+                },
+            )
+        } else {
+            Triple(
+                pointer { c.LiteRtGetSignatureOutputName(signature, index, it) },
+                pointer { c.LiteRtGetSignatureOutputTensorByIndex(signature, index, it) },
+                pointer {
+                    c.LiteRtGetCompiledModelOutputBufferRequirements(compiled, first, index, it)
+                },
+            )
+        }
         val type = Memory(TENSOR_TYPE_BYTES)
         checked(c.LiteRtGetRankedTensorType(tensor, type))
-        val buffer =
-            made(c::LiteRtDestroyTensorBuffer) {
-                c.LiteRtCreateManagedTensorBufferFromRequirements(
-                    environment,
-                    type,
-                    requirements,
-                    it,
-                )
-            }
+        val buffer = made(c::LiteRtDestroyTensorBuffer) {
+            c.LiteRtCreateManagedTensorBufferFromRequirements(environment, type, requirements, it)
+        }
         return info(name.getString(0), type) to buffer
     }
 
-    private fun info(
-        name: String,
-        type: Memory,
-    ): TensorInfo {
+    private fun info(name: String, type: Memory): TensorInfo {
         val rank = type.getInt(RANK_AT) and RANK_BITS
         val dtype =
             DTYPES[type.getInt(0)] ?: throw failed("element type ${type.getInt(0)} of $name")
         return TensorInfo(name, dtype, List(rank) { type.getInt(DIMENSIONS_AT + 4L * it) })
     }
 
-    private inline fun locked(
-        buffer: Pointer,
-        mode: Int,
-        use: (Pointer) -> Unit,
-    ) {
+    private inline fun locked(buffer: Pointer, mode: Int, use: (Pointer) -> Unit) {
         checked(c.LiteRtLockTensorBuffer(buffer, address, mode))
         try {
             use(address.value)
@@ -239,10 +201,8 @@ internal class LiteRtJnaEngine(
         }
     }
 
-    private fun made(
-        destroy: (Pointer) -> Unit,
-        make: (PointerByReference) -> Int,
-    ): Pointer = pointer(make).also { undo.addLast { destroy(it) } }
+    private fun made(destroy: (Pointer) -> Unit, make: (PointerByReference) -> Int): Pointer =
+        pointer(make).also { undo.addLast { destroy(it) } }
 
     private fun pointer(make: (PointerByReference) -> Int): Pointer {
         val found = PointerByReference()
@@ -254,12 +214,11 @@ internal class LiteRtJnaEngine(
         if (status != 0) throw failed("LiteRT status $status")
     }
 
-    private fun failed(found: String) =
-        EngineError(
-            "LiteRT cannot run the model",
-            found,
-            "check that it is a TFLite file of a known version",
-        )
+    private fun failed(found: String) = EngineError(
+        "LiteRT cannot run the model",
+        found,
+        "check that it is a TFLite file of a known version",
+    )
 
     private companion object {
         const val CPU = 1
@@ -276,16 +235,15 @@ internal class LiteRtJnaEngine(
         const val RANK_BITS = 0x7f
         const val DIMENSIONS_AT = 8L
 
-        val DTYPES =
-            mapOf(
-                1 to DType.FLOAT32,
-                2 to DType.INT32,
-                3 to DType.UINT8,
-                4 to DType.INT64,
-                6 to DType.BOOL,
-                7 to DType.INT16,
-                9 to DType.INT8,
-                10 to DType.FLOAT16,
-            )
+        val DTYPES = mapOf(
+            1 to DType.FLOAT32,
+            2 to DType.INT32,
+            3 to DType.UINT8,
+            4 to DType.INT64,
+            6 to DType.BOOL,
+            7 to DType.INT16,
+            9 to DType.INT8,
+            10 to DType.FLOAT16,
+        )
     }
 }

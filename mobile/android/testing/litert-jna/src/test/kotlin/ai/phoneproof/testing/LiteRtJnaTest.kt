@@ -5,15 +5,15 @@ import ai.phoneproof.ModelFileError
 import ai.phoneproof.engine.Accelerator
 import ai.phoneproof.engine.ModelFile
 import ai.phoneproof.engine.TfLiteSignature
+import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assume.assumeTrue
 import org.junit.Before
 import org.junit.Test
-import java.io.File
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
 
 /** The library runs a model as it does from Python: the case holds what Python got. */
 class LiteRtJnaTest {
@@ -75,12 +75,9 @@ class LiteRtJnaTest {
     @Test
     fun `a file that is no model is refused`() {
         val junk = File.createTempFile("junk", ".tflite").apply { writeText("no model") }
-        val error =
-            assertThrows(EngineError::class.java) {
-                LiteRtJna(
-                    library,
-                ).open(ModelFile(ByteBuffer.allocate(0), "", junk), Accelerator.cpu(1))
-            }
+        val error = assertThrows(EngineError::class.java) {
+            LiteRtJna(library).open(ModelFile(ByteBuffer.allocate(0), "", junk), Accelerator.cpu(1))
+        }
         assertEquals("LiteRT cannot run the model", error.failed)
     }
 

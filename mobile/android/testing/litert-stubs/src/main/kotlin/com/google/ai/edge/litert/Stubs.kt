@@ -8,10 +8,7 @@ package com.google.ai.edge.litert
 
 private fun stub(): Nothing = throw UnsupportedOperationException("a stub of LiteRT")
 
-public class LiteRtException(
-    code: Int,
-    message: String,
-) : Exception("$code: $message")
+public class LiteRtException(code: Int, message: String) : Exception("$code: $message")
 
 public enum class Accelerator { NONE, CPU, GPU, NPU }
 
@@ -60,9 +57,7 @@ public class CompiledModel private constructor() : JniHandle() {
         val xnnPackWeightCachePath: String? = null,
     )
 
-    public class Options(
-        public val accelerators: Set<Accelerator>,
-    ) {
+    public class Options(public val accelerators: Set<Accelerator>) {
         public constructor(vararg accelerators: Accelerator) : this(setOf(*accelerators))
 
         public var cpuOptions: CpuOptions? = null
