@@ -38,20 +38,25 @@ internal class GuardedEngine private constructor(
         this.input = input
         if (!guarded(thread, limits.runMs, runOnce)) {
             isLost = true
+            thread.end(engine::close)
             throw hung("an inference", limits.runMs)
         }
         val found = results
-        val isWhole =
-            found.size == outputs.size &&
-                outputs.indices.all {
-                    found[it].isDirect &&
-                        found[it].capacity() >= outputs[it].bytes
-                }
-        if (!isWhole) throw AcceleratorFailure(TrialState.FAILED, "it gave no whole outputs", null)
+        if (!isWhole(found)) {
+            throw AcceleratorFailure(TrialState.FAILED, "it gave no whole outputs", null)
+        }
         return found
     }
 
-    /** Closes the engine on its thread; one that hangs is left alone. */
+    private fun isWhole(found: List<ByteBuffer>): Boolean {
+        if (found.size != outputs.size) return false
+        for (i in outputs.indices) {
+            if (!found[i].isDirect || found[i].capacity() < outputs[i].bytes) return false
+        }
+        return true
+    }
+
+    /** Closes the engine on its thread; one that hangs is closed where it comes back. */
     fun close() {
         if (isLost) return
         try {
@@ -80,7 +85,10 @@ internal class GuardedEngine private constructor(
                     thread.end()
                     throw failure
                 }
-            if (!isOpen) throw hung("loading", limits.loadMs)
+            if (!isOpen) {
+                thread.end { engine?.close() }
+                throw hung("loading", limits.loadMs)
+            }
             return GuardedEngine(thread, checkNotNull(engine), limits)
         }
 

@@ -30,13 +30,12 @@ internal fun cameraPicture(frame: Image?): YuvPicture {
                 "pass a frame of ImageFormat.YUV_420_888, whose chroma planes are alike",
             )
         }
-        val (width, height) = found.width to found.height
         return YuvPicture(
             y.buffer,
             u.buffer,
             v.buffer,
-            height,
-            width,
+            found.height,
+            found.width,
             y.rowStride,
             u.rowStride,
             u.pixelStride,

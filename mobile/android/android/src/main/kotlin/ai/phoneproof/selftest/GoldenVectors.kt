@@ -24,24 +24,44 @@ internal class GoldenTensor(
 ) {
     val name: String = json.getString("name")
     val dtype: DType = DType.valueOf(json.getString("dtype").uppercase())
+    val shape: List<Int> =
+        json.getJSONArray("shape").let { sides -> List(sides.length()) { sides.getInt(it) } }
     val sha256: String = json.getString("sha256")
     val file: String = json.getString("file")
     val fileSha256: String = json.getString("file_sha256")
     val every: Int = json.optInt("every", 1)
 }
 
-/** One picture and what the model file made of it in Python. */
+/**
+ * One picture and what the model file made of it in Python.
+ *
+ * @property pixels after the geometry: height, width, channels in the contract's order.
+ * @property results null for a model whose outputs mean nothing more.
+ */
 internal class GoldenCase(
     val id: String,
     val file: String,
     val sha256: String,
     val flags: Set<String>,
+    val pixels: GoldenTensor,
     val input: GoldenTensor,
     val outputs: List<GoldenTensor>,
+    val results: List<GoldenResult>?,
 ) {
     /** Its pixels are the same on every platform. */
     val isLossless: Boolean get() = "lossless" in flags
 }
+
+/**
+ * One detection or class.
+ *
+ * @property box left, top, right, bottom in pixels of the upright original; null: a class.
+ */
+internal class GoldenResult(
+    val classIndex: Int,
+    val score: Double,
+    val box: List<Double>?,
+)
 
 /**
  * The golden vectors of a bundle (schema `phoneproof.golden/1`) for one model file.
@@ -67,6 +87,9 @@ internal class GoldenVectors private constructor(
         val values = DoubleArray(count) { element(bytes, it, tensor.dtype) }
         return GoldenOutput(tensor.name, tensor.every, values)
     }
+
+    /** The file's bytes as they are: the whole tensor where [GoldenTensor.every] is 1. */
+    fun bytes(tensor: GoldenTensor): ByteArray = checked(tensor.file, tensor.fileSha256)
 
     private fun checked(
         file: String,
@@ -138,7 +161,8 @@ internal class GoldenVectors private constructor(
             json: JSONObject,
             id: String,
         ): GoldenCase? {
-            val all = objects(json.getJSONObject("expected").getJSONArray("artifacts"))
+            val expected = json.getJSONObject("expected")
+            val all = objects(expected.getJSONArray("artifacts"))
             val own = all.firstOrNull { it.getString("artifact") == id } ?: return null
             val flags = json.getJSONArray("flags")
             return GoldenCase(
@@ -146,10 +170,32 @@ internal class GoldenVectors private constructor(
                 json.getString("file"),
                 json.getString("sha256"),
                 (0 until flags.length()).map { flags.getString(it) }.toSet(),
+                GoldenTensor(expected.getJSONObject("pixels")),
                 GoldenTensor(own.getJSONObject("input")),
                 objects(own.getJSONArray("outputs")).map { GoldenTensor(it) },
+                results(own),
             )
         }
+
+        private fun results(json: JSONObject): List<GoldenResult>? {
+            val boxes = json.optJSONArray("boxes")
+            val classes = json.optJSONArray("classes")
+            return when {
+                boxes != null -> objects(boxes).map { result(it, "score", it.getJSONArray("box")) }
+                classes != null -> objects(classes).map { result(it, "probability", null) }
+                else -> null
+            }
+        }
+
+        private fun result(
+            json: JSONObject,
+            score: String,
+            box: JSONArray?,
+        ) = GoldenResult(
+            json.getInt("label"),
+            json.getDouble(score),
+            box?.let { sides -> List(sides.length()) { sides.getDouble(it) } },
+        )
 
         private fun objects(array: JSONArray): List<JSONObject> =
             (0 until array.length()).map { array.getJSONObject(it) }
