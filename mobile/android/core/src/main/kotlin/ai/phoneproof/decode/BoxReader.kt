@@ -29,7 +29,7 @@ internal class BoxReader(
     private val parts = levels.levels.map { it.output }
     private val box = boxOf(parts)
     private val swaps = box.order == CoordOrder.YX
-    private val convert: (Int) -> Unit
+    private val convert: Conversion
 
     /** The values of one anchor, then its box. */
     private val t = FloatArray(4)
@@ -59,7 +59,7 @@ internal class BoxReader(
             swap(0, 1)
             swap(2, 3)
         }
-        convert(anchor)
+        convert.at(anchor)
         t.copyInto(out, at)
         return t[0].isFinite() && t[1].isFinite() && t[2].isFinite() && t[3].isFinite()
     }
@@ -99,62 +99,66 @@ internal class BoxReader(
     private fun coordinates(
         format: BoxFormat,
         units: BoxUnits,
-    ): (Int) -> Unit {
+    ): Conversion {
         val known = format != BoxFormat.LTRB && format != BoxFormat.SSD
         if (units == BoxUnits.STRIDE || !known) throw noRow("no anchors")
         val fractions = units == BoxUnits.FRACTION
         val yFirst = format == BoxFormat.YXYX
         val first = if (!fractions) 1f else (if (yFirst) size.height else size.width).toFloat()
         val second = if (!fractions) 1f else (if (yFirst) size.width else size.height).toFloat()
-        return {
+        return Conversion {
             for (i in 0 until 4) t[i] *= if (i % 2 == 0) first else second
             if (yFirst) set(t[1], t[0], t[3], t[2])
             if (format == BoxFormat.CXCYWH) setCentred(t[0], t[1], t[2], t[3])
         }
     }
 
-    private fun priors(anchors: PriorAnchors): (Int) -> Unit {
+    private fun priors(anchors: PriorAnchors): Conversion {
         if (box.format != BoxFormat.SSD || box.units == BoxUnits.STRIDE) throw noRow("priors")
         val table = AnchorTable.ofPriors(anchors, levels.rows)
         val v = FloatArray(4) { box.variances?.get(it)?.toFloat() ?: 1f }
         val finish = coordinates(BoxFormat.CXCYWH, box.units)
-        return { i ->
+        return Conversion { i ->
             set(
                 t[0] * v[0] * table.width[i] + table.x[i],
                 t[1] * v[1] * table.height[i] + table.y[i],
                 exp(t[2] * v[2]) * table.width[i],
                 exp(t[3] * v[3]) * table.height[i],
             )
-            finish(i)
+            finish.at(i)
         }
     }
 
-    private fun grid(anchors: GridAnchors): (Int) -> Unit {
+    private fun grid(anchors: GridAnchors): Conversion {
         val table = table(GridShape(anchors))
         val offset = anchors.offset.toFloat()
         return when (box.format) {
-            BoxFormat.LTRB -> { i ->
-                val x = table.x[i] + offset
-                val y = table.y[i] + offset
-                val s = table.stride[i]
-                set((x - t[0]) * s, (y - t[1]) * s, (x + t[2]) * s, (y + t[3]) * s)
+            BoxFormat.LTRB -> {
+                Conversion { i ->
+                    val x = table.x[i] + offset
+                    val y = table.y[i] + offset
+                    val s = table.stride[i]
+                    set((x - t[0]) * s, (y - t[1]) * s, (x + t[2]) * s, (y + t[3]) * s)
+                }
             }
 
-            BoxFormat.CXCYWH -> { i ->
-                val s = table.stride[i]
-                val x = (table.x[i] + offset + t[0]) * s
-                val y = (table.y[i] + offset + t[1]) * s
-                setCentred(x, y, exp(t[2]) * s, exp(t[3]) * s)
+            BoxFormat.CXCYWH -> {
+                Conversion { i ->
+                    val s = table.stride[i]
+                    val x = (table.x[i] + offset + t[0]) * s
+                    val y = (table.y[i] + offset + t[1]) * s
+                    setCentred(x, y, exp(t[2]) * s, exp(t[3]) * s)
+                }
             }
 
             else -> throw noRow("grid")
         }
     }
 
-    private fun yolo(anchors: YoloAnchors): (Int) -> Unit {
+    private fun yolo(anchors: YoloAnchors): Conversion {
         val table = table(GridShape(anchors))
         if (box.format != BoxFormat.CXCYWH) throw noRow("yolo_anchor")
-        return { i ->
+        return Conversion { i ->
             val s = table.stride[i]
             val x = (2f * t[0] - 0.5f + table.x[i]) * s
             val y = (2f * t[1] - 0.5f + table.y[i]) * s
@@ -202,6 +206,11 @@ internal class BoxReader(
             "format ${box.format.name.lowercase()}, units ${box.units.name.lowercase()}, $anchors",
             "see the table of anchors and formats in the description of binding/1",
         )
+}
+
+/** Turns the values of one anchor into its box; an interface of its own boxes no number. */
+private fun interface Conversion {
+    fun at(anchor: Int)
 }
 
 private fun boxOf(parts: List<OutputBinding>): Box {

@@ -38,18 +38,19 @@ public class Decoder(
 ) {
     private val tensors = TensorCache()
     private val source: CandidateSource?
-    private val probabilities: RoleLevels?
+    private val classifier: ClassRanking?
     private val raw: List<TensorFloats>
     private val policy: Decode?
     private val candidates = Candidates()
     private val kept = Kept()
+    private var boxes = FloatArray(0)
     private val busy = AtomicBoolean()
 
     init {
         if (contract.task != Task.RAW) checkRoles()
         policy = binding.decodeOverride ?: contract.decode
         source = if (contract.task == Task.DETECT) detector() else null
-        probabilities = if (contract.task == Task.CLASSIFY) classifier() else null
+        classifier = if (contract.task == Task.CLASSIFY) ranking() else null
         raw =
             if (contract.task == Task.RAW) {
                 binding.tensors.map { name ->
@@ -79,8 +80,8 @@ public class Decoder(
             val head = source ?: throw otherTask(Task.DETECT)
             tensors.read(outputs, index)
             collect(head)
-            val boxes = originalBoxes(plan)
-            List(kept.count) { rank -> detection(rank, boxes) }
+            placeBoxes(plan)
+            List(kept.count, ::detection)
         }
 
     /**
@@ -95,13 +96,9 @@ public class Decoder(
         index: Int = 0,
     ): List<Classification> =
         exclusively {
-            val levels = probabilities ?: throw otherTask(Task.CLASSIFY)
+            val ranking = classifier ?: throw otherTask(Task.CLASSIFY)
             tensors.read(outputs, index)
-            val scores = FloatArray(levels.width)
-            levels.activatedRow(0, scores)
-            namedClasses(scores.size, contract)
-                .map { Classification(it, contract.label(it), scores[it]) }
-                .sortedWith(compareBy({ it.score.isNaN() }, { -it.score }))
+            ranking.classes()
         }
 
     /**
@@ -140,20 +137,17 @@ public class Decoder(
         }
     }
 
-    private fun originalBoxes(plan: GeometryPlan): FloatArray {
-        val boxes = FloatArray(kept.count * 4)
+    /** The kept boxes, best first, in pixels of the original. */
+    private fun placeBoxes(plan: GeometryPlan) {
+        if (boxes.size < kept.count * 4) boxes = FloatArray(kept.count * 4)
         for (rank in 0 until kept.count) {
             val from = kept.indices[rank] * 4
             candidates.boxes.copyInto(boxes, rank * 4, from, from + 4)
         }
         plan.toOriginal(boxes, kept.count)
-        return boxes
     }
 
-    private fun detection(
-        rank: Int,
-        boxes: FloatArray,
-    ): Detection {
+    private fun detection(rank: Int): Detection {
         val candidate = kept.indices[rank]
         val classIndex = candidates.classes[candidate]
         return Detection(
@@ -177,7 +171,7 @@ public class Decoder(
         }
     }
 
-    private fun classifier(): RoleLevels {
+    private fun ranking(): ClassRanking {
         val scores = RoleLevels.of(binding, Role.SCORES, tensors)
         if (scores.rows != 1) {
             throw BindingError(
@@ -187,7 +181,7 @@ public class Decoder(
             )
         }
         requireLabels(scores.width, contract)
-        return scores
+        return ClassRanking(scores, contract)
     }
 
     private fun checkRoles() {

@@ -43,7 +43,7 @@ internal class TensorFloats(
         index: Int,
     ) {
         val tensor = find(outputs)
-        if (tensor.shape != output.shape) {
+        if (!hasShape(tensor)) {
             throw OutputError(
                 "output tensor \"$name\" has another shape than its binding",
                 "${tensor.shape} instead of ${output.shape}",
@@ -60,6 +60,13 @@ internal class TensorFloats(
             )
         }
         copy(tensor, index * size)
+    }
+
+    /** By index: comparing lists makes two iterators. */
+    private fun hasShape(tensor: OutputTensor): Boolean {
+        if (tensor.shape.size != output.shape.size) return false
+        for (i in output.shape.indices) if (tensor.shape[i] != output.shape[i]) return false
+        return true
     }
 
     private fun find(outputs: List<OutputTensor>): OutputTensor {
