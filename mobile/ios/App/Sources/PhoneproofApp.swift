@@ -1,0 +1,8 @@
+import SwiftUI
+
+@main
+struct PhoneproofApp: App {
+  var body: some Scene {
+    WindowGroup { ModelList() }
+  }
+}
