@@ -22,6 +22,7 @@ from phoneproof.capture.infer import hub_binding, infer_contract
 from phoneproof.core.check import Check
 from phoneproof.core.contract import Contract, ImageInput, Size, Task
 from phoneproof.core.events import Listener, silence
+from phoneproof.pipeline.android_config import app_engine
 from phoneproof.pipeline.build import BuildOutcome, run_request
 from phoneproof.pipeline.build import build as build_config
 from phoneproof.pipeline.call_faults import check_capture, check_formats, no_input_error
@@ -138,7 +139,8 @@ def build(
         for format_ in asked
         for precision in DEFAULT_PRECISIONS[format_]
     )
-    request = dataclasses.replace(what._request, artifacts=artifacts)
+    engine = app_engine(asked, None)
+    request = dataclasses.replace(what._request, artifacts=artifacts, engine=engine)
     with open_workshop(what._workspace, listener) as workshop:
         return run_request(request, workshop, started=time.monotonic())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +18,6 @@ from phoneproof.package import apple_kit
 from phoneproof.package.apple_kit import KIT, PAYLOAD, SOURCES, Kit, write_apple_kit
 from phoneproof.package.bundle import read_bundle
 from phoneproof.package.golden import make_golden
-from tests.assets import ROOT
 from tests.unit import report_samples as samples
 from tests.unit import test_package_golden as golden_tests
 from tests.unit.device_samples import Shipped, ship, with_float_pixels
@@ -149,10 +147,3 @@ def test_other_pixels_than_recorded_are_a_bug(
 def test_the_index_is_the_one_of_the_bundle(shipped: Shipped) -> None:
     data = (shipped.folder / KIT / PAYLOAD / "golden" / "index.json").read_bytes()
     assert parse(data, GoldenIndex, what="index") == shipped.golden
-
-
-def test_the_wheel_packs_the_sources() -> None:
-    """They lie in the package's own folder, which is packed whole."""
-    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
-    assert wheel["targets"]["wheel"] == {"packages": ["src/phoneproof"]}
-    assert SOURCES.is_relative_to(ROOT / "src" / "phoneproof")

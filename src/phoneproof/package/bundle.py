@@ -15,14 +15,18 @@ import msgspec
 
 from phoneproof.core.artifact import Artifact, file_sha256, tree_bytes, tree_sha256
 from phoneproof.core.contract import Contract
+from phoneproof.core.engine import AndroidEngine
 from phoneproof.core.errors import InvalidInput, StorageError, VerificationFailed
 from phoneproof.core.golden import GoldenIndex
 from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.manifest import BundleFile, Manifest
 from phoneproof.core.report import Report
+from phoneproof.package.android_app import write_android_app
+from phoneproof.package.app_parts import BINDING_SUFFIX
 from phoneproof.package.apple_kit import write_apple_kit
 from phoneproof.package.bundle_place import replacing_bundle, storage_error
 from phoneproof.package.contact_sheet import Tile
+from phoneproof.package.ios_app import write_ios_app
 from phoneproof.package.model_card import model_card
 from phoneproof.package.report_html import Comparison, render_report
 
@@ -36,7 +40,6 @@ MODEL_CARD = "MODEL_CARD.md"
 GOLDEN = "golden"
 GOLDEN_INDEX: Final = f"{GOLDEN}/index.json"
 BASELINE = "baseline"
-BINDING_SUFFIX = ".binding.json"
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _DISTRUST: Final = "do not use this bundle; get it again from whoever built it"
@@ -49,7 +52,7 @@ class BundleContents:
     artifacts: each with the file or folder where it lies now; `Artifact.path` says where it goes
     (``artifacts/...``). golden: a folder made by `make_golden`. baseline: the folder of stored
     baseline predictions. comparisons: the worst images, tiles: the contact sheet of
-    production images; both are drawn into the page.
+    production images; both are drawn into the page. engine: of the Android app; null: no app.
     """
 
     contract: Contract
@@ -59,6 +62,7 @@ class BundleContents:
     baseline: Path | None = None
     comparisons: tuple[Comparison, ...] = ()
     tiles: tuple[Tile, ...] = ()
+    engine: AndroidEngine | None = None
 
 
 def write_bundle(destination: Path, contents: BundleContents) -> Manifest:
@@ -115,7 +119,11 @@ def _fill(folder: Path, contents: BundleContents) -> Manifest:
         _copy(contents.golden, folder / GOLDEN)
     if contents.baseline is not None:
         _copy(contents.baseline, folder / BASELINE)
-    write_apple_kit(folder, contents.contract, [artifact for artifact, _ in contents.artifacts])
+    artifacts = [artifact for artifact, _ in contents.artifacts]
+    write_apple_kit(folder, contents.contract, artifacts)
+    write_ios_app(folder, contents.contract, artifacts)
+    if contents.engine is not None:
+        write_android_app(folder, contents.contract, artifacts, contents.engine)
     manifest = Manifest(
         name=contents.contract.name,
         version=contents.contract.version,

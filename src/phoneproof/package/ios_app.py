@@ -18,7 +18,7 @@ import jinja2
 from phoneproof.core.artifact import Artifact
 from phoneproof.core.binding import Format
 from phoneproof.core.contract import Contract
-from phoneproof.package.app_parts import fits_app, golden_index, write_parts
+from phoneproof.package.app_parts import app_artifacts, write_parts
 from phoneproof.package.mobile_sources import copy_sources, mobile_folder
 
 APP: Final = "ios/App"
@@ -44,10 +44,7 @@ def write_ios_app(bundle: Path, contract: Contract, artifacts: Sequence[Artifact
     Raises:
         MissingExtra: the sources of the Swift library are missing.
     """
-    fitting = [one for one in artifacts if one.format in FORMATS and fits_app(one)]
-    index = golden_index(bundle) if fitting else None
-    known = dict(index.artifacts) if index is not None else {}
-    chosen = [one for one in fitting if one.id in known]
+    chosen = app_artifacts(bundle, artifacts, FORMATS)
     if not chosen:
         return
     app = bundle / APP

@@ -16,6 +16,7 @@ from phoneproof.core.binding import Format, Precision
 from phoneproof.core.errors import ConfigError, nearest
 from phoneproof.core.json_format import pretty_bytes
 from phoneproof.core.recipe import Io, Prune
+from phoneproof.pipeline.android_config import engine_faults
 from phoneproof.pipeline.apple_config import apple_faults
 from phoneproof.pipeline.config_faults import Fault, faults_error, find_faults, path_hook
 from phoneproof.pipeline.config_types import (
@@ -308,6 +309,7 @@ def _option_faults(name: TargetName, target: TargetConfig) -> Iterator[Fault]:
         yield Fault(place=f"{place}.io", what=what)
     yield from _prune_faults(place, target)
     yield from apple_faults(name, target, target_formats(name, target))
+    yield from engine_faults(name, target, target_formats(name, target))
     if target.batch != (1,):
         yield Fault(place=f"{place}.batch", what=f"other than [1] {NOT_YET}")
     if target.sizes is not None:

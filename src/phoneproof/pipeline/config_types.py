@@ -18,6 +18,7 @@ from phoneproof.core.contract import (
     Size,
     Task,
 )
+from phoneproof.core.engine import AndroidEngine
 from phoneproof.core.recipe import Io, IoType
 from phoneproof.core.schema import SchemaType
 from phoneproof.pipeline.head_types import HeadConfig
@@ -114,7 +115,8 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     first try, where that one is refused. prune: one more float32 file of each format, with fewer
     channels: the smallest down to the target that is accepted. input, minimum_ios: of Core ML
     files; null: ``image`` and 17. nms: Core ML files of detectors are pipelines that end in Core
-    ML's own suppression, for Vision.
+    ML's own suppression, for Vision. engine: what runs the files in the generated Android app;
+    null: LiteRT where there are TFLite files, else ONNX Runtime.
     """
 
     formats: tuple[Format, ...] | None = None
@@ -130,6 +132,7 @@ class TargetConfig(SchemaType, frozen=True, kw_only=True):
     input: AppleInput | None = None
     minimum_ios: MinimumIos | None = None
     nms: bool = False
+    engine: AndroidEngine | None = None
 
 
 class TargetsConfig(SchemaType, frozen=True, kw_only=True):

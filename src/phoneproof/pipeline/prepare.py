@@ -17,11 +17,13 @@ from phoneproof.core.binding import Format, Precision
 from phoneproof.core.capture import Inspection
 from phoneproof.core.contract import Contract
 from phoneproof.core.dataset import ImageSet
+from phoneproof.core.engine import AndroidEngine
 from phoneproof.core.errors import ConfigError, Unsupported
 from phoneproof.core.events import Event, Listener
 from phoneproof.core.json_format import content_hash, parse
 from phoneproof.core.recipe import Io
 from phoneproof.formats.model_file import weights_beside
+from phoneproof.pipeline.android_config import app_engine
 from phoneproof.pipeline.apple_config import apple_form
 from phoneproof.pipeline.capture_steps import FileSource, InspectStep
 from phoneproof.pipeline.config import io_of, prune_of, target_formats, target_precisions
@@ -152,6 +154,7 @@ def prepare(
         production=load_production(config.data.production, listener),
         splits=splits,
         budget=DEFAULT_BUDGET if budget is None else budget,
+        engine=_engine_of(config, targets),
         destination=config.package.directory / f"{contract.name}-{contract.version}",
     )
 
@@ -325,6 +328,14 @@ def _require_same_promise(
 def _promise(request: ArtifactRequest) -> str:
     io = request.io
     return f"input {io.input}, output {io.output}, repair {str(request.repair).lower()}"
+
+
+def _engine_of(config: Config, only: tuple[TargetName, ...]) -> AndroidEngine | None:
+    """The engine of the Android app, where there is to be one."""
+    android = dict(_wanted(config, only)).get("android")
+    if android is None:
+        return None
+    return app_engine(target_formats("android", android), android.engine)
 
 
 def golden_pictures(config: Config) -> tuple[Path, ...]:

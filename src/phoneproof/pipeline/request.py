@@ -16,6 +16,7 @@ from phoneproof.core.binding import Binding, Format, Layout, Precision
 from phoneproof.core.capture import Hazard, Inspection
 from phoneproof.core.contract import Contract, Size
 from phoneproof.core.dataset import ImageSet
+from phoneproof.core.engine import AndroidEngine
 from phoneproof.core.errors import ConfigError
 from phoneproof.core.recipe import Io, Prune
 from phoneproof.data.split import Splits
@@ -140,7 +141,7 @@ class BuildRequest:
     the user's own pictures that may ship; none means generated ones. production: unlabelled
     pictures as the app will see them, where named. splits: what quantization calibrates, selects
     and confirms on; null where nothing is quantized. budget: seconds that one artifact's repair
-    ladder may take. destination: the bundle's folder.
+    ladder may take. engine: of the Android app; null: no app. destination: the bundle's folder.
     """
 
     source: BuildSource
@@ -157,6 +158,7 @@ class BuildRequest:
     production: ImageSet | None = None
     splits: Splits | None = None
     budget: float = DEFAULT_BUDGET
+    engine: AndroidEngine | None = None
     destination: Path
 
     def limits_for(self, precision: Precision, format_: Format) -> Limits:

@@ -233,6 +233,7 @@ def _write_bundle(
             baseline=pack.folder / "baseline",
             comparisons=comparisons(request, gate, judged, limit=_WORST_IMAGES),
             tiles=tiles,
+            engine=request.engine,
         ),
     )
 
