@@ -1,6 +1,7 @@
 import PhoneproofCore
 import PhotosUI
 import SwiftUI
+import UIKit
 import UniformTypeIdentifiers
 
 /// The system's photo picker. It runs in a process of its own: the app sees the one photo, and

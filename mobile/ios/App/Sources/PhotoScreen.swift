@@ -1,5 +1,6 @@
 import Phoneproof
 import SwiftUI
+import UIKit
 
 /// A photo, taken or picked, and what the model finds in it.
 struct PhotoScreen: View {

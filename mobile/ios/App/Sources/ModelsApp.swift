@@ -1,7 +1,7 @@
 import SwiftUI
 
 @main
-struct PhoneproofApp: App {
+struct ModelsApp: App {
   var body: some Scene {
     WindowGroup { ModelList() }
   }
