@@ -5,17 +5,14 @@ import ai.phoneproof.contract.Task
 import ai.phoneproof.testing.LiteRtJna
 import android.content.Context
 import android.graphics.BitmapFactory
+import java.io.File
+import kotlin.math.abs
 import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assume.assumeTrue
-import java.io.File
-import kotlin.math.abs
 
 /** What Python found in one picture. */
-internal class Expected(
-    val picture: File,
-    val result: JSONObject,
-) {
+internal class Expected(val picture: File, val result: JSONObject) {
     /** Whether Android would convert its colours, which the other side leaves as stored. */
     fun isColourManaged(): Boolean =
         BitmapFactory.decodeFile(picture.path).colorSpace?.isSrgb == false
@@ -25,9 +22,7 @@ internal class Expected(
  * A model of a bundle, and what `phoneproof run` found in pictures: a folder with `bundle/`,
  * `model.txt` (the file within it), `images/` and `results.json`.
  */
-internal class BundleRun(
-    private val folder: File,
-) {
+internal class BundleRun(private val folder: File) {
     val name: String get() = folder.name
     val bundle = File(folder, "bundle")
     val path = File(folder, "model.txt").readText().trim()
@@ -72,22 +67,14 @@ internal class Difference {
     var fault: String? = null
         private set
 
-    fun sawScore(
-        what: String,
-        found: Float,
-        wanted: Double,
-    ) {
+    fun sawScore(what: String, found: Float, wanted: Double) {
         val far = abs(found - wanted)
         score = maxOf(score, far)
         results++
         if (!(far <= SCORE)) fault("$what has score $found instead of $wanted")
     }
 
-    fun sawSide(
-        what: String,
-        found: Float,
-        wanted: Double,
-    ) {
+    fun sawSide(what: String, found: Float, wanted: Double) {
         val far = abs(found - wanted)
         pixels = maxOf(pixels, far)
         if (!(far <= PIXELS)) fault("$what is $far px away")
@@ -105,20 +92,14 @@ internal class Difference {
 }
 
 /** What this model finds in a picture file, against what Python found. */
-internal fun VisionModel.differenceTo(
-    result: JSONObject,
-    picture: File,
-): Difference =
+internal fun VisionModel.differenceTo(result: JSONObject, picture: File): Difference =
     if (contract.task == Task.DETECT) {
         boxes(result.getJSONArray("detections"), picture)
     } else {
         classes(result.getJSONArray("probabilities"), picture)
     }
 
-private fun VisionModel.boxes(
-    wanted: JSONArray,
-    picture: File,
-): Difference {
+private fun VisionModel.boxes(wanted: JSONArray, picture: File): Difference {
     val difference = Difference()
     val found = detect(picture)
     if (found.size != wanted.length()) {
@@ -139,10 +120,7 @@ private fun VisionModel.boxes(
     return difference
 }
 
-private fun VisionModel.classes(
-    wanted: JSONArray,
-    picture: File,
-): Difference {
+private fun VisionModel.classes(wanted: JSONArray, picture: File): Difference {
     val difference = Difference()
     val found = classify(picture)
     val order =

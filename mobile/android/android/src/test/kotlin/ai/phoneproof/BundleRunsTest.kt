@@ -6,6 +6,7 @@ import ai.phoneproof.testing.LiteRtJna
 import ai.phoneproof.thermal.ThermalSource
 import ai.phoneproof.thermal.ThermalStatus
 import android.content.Context
+import java.io.File
 import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assert.assertTrue
@@ -14,7 +15,6 @@ import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
-import java.io.File
 
 /**
  * Bundles that `phoneproof build` made, with real bitmaps and the real LiteRT library: results
@@ -44,10 +44,9 @@ class BundleRunsTest {
     fun `a result that is not Python's is seen`() {
         for (run in runs) {
             run.open(context).use { model ->
-                val seen =
-                    run.expected.count {
-                        model.differenceTo(spoiled(it.result), it.picture).fault != null
-                    }
+                val seen = run.expected.count {
+                    model.differenceTo(spoiled(it.result), it.picture).fault != null
+                }
                 assertTrue("${run.name}: seen $seen times", seen > 0)
             }
         }
@@ -58,15 +57,14 @@ class BundleRunsTest {
         for (run in runs) {
             val options = SelfTestOptions(warmUpRuns = 1, timedRuns = 5, sustainedSeconds = 0.2)
             val thermal = ThermalSource { ThermalStatus.NONE }
-            val test =
-                SelfTest(
-                    context,
-                    ModelFolder.disk(run.bundle),
-                    run.path,
-                    LiteRtJna(BundleRun.library),
-                    options,
-                    thermal,
-                )
+            val test = SelfTest(
+                context,
+                ModelFolder.disk(run.bundle),
+                run.path,
+                LiteRtJna(BundleRun.library),
+                options,
+                thermal,
+            )
             test.write(File(BundleRun.out, "${run.name}-device-results.json"))
         }
     }
@@ -94,10 +92,7 @@ class BundleRunsTest {
         return changed
     }
 
-    private fun compared(
-        model: VisionModel,
-        run: BundleRun,
-    ): JSONObject {
+    private fun compared(model: VisionModel, run: BundleRun): JSONObject {
         var managed = 0
         var results = 0
         var score = 0.0

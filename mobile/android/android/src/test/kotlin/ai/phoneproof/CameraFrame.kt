@@ -26,10 +26,7 @@ internal class CameraFrame(
         parts = arrayOf(Part(luma, 1), Part(chroma.slice(), 2), Part(second, 2))
     }
 
-    private fun filled(
-        size: Int,
-        value: (Int) -> Int,
-    ): ByteBuffer =
+    private fun filled(size: Int, value: (Int) -> Int): ByteBuffer =
         ByteBuffer.allocateDirect(size).also {
             for (i in 0 until size) it.put(i, value(i).toByte())
         }
@@ -52,10 +49,7 @@ internal class CameraFrame(
 
     override fun close() = Unit
 
-    private inner class Part(
-        private val bytes: ByteBuffer,
-        private val pixel: Int,
-    ) : Plane() {
+    private inner class Part(private val bytes: ByteBuffer, private val pixel: Int) : Plane() {
         override fun getRowStride() = this@CameraFrame.rowStride
 
         override fun getPixelStride() = pixel

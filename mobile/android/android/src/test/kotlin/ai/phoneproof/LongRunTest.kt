@@ -3,6 +3,7 @@ package ai.phoneproof
 import ai.phoneproof.contract.Task
 import android.content.Context
 import android.graphics.BitmapFactory
+import java.io.File
 import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assert.assertEquals
@@ -11,7 +12,6 @@ import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
-import java.io.File
 
 /**
  * Thousands of frames through real bundles, real bitmaps and the real LiteRT library, and as many
@@ -41,7 +41,11 @@ class LongRunTest {
                         ).put(
                             "camera",
                             flat(run.name) {
-                                if (isDetector) model.detect(camera, 90) else model.classify(camera, 90)
+                                if (isDetector) {
+                                    model.detect(camera, 90)
+                                } else {
+                                    model.classify(camera, 90)
+                                }
                             },
                         )
                 File(BundleRun.out, "${run.name}-memory.json").writeText(seen.toString())
@@ -50,10 +54,7 @@ class LongRunTest {
     }
 
     /** Memory at some places of a long run of [frame], which gives the same at its end. */
-    private fun flat(
-        name: String,
-        frame: () -> List<Any>,
-    ): JSONObject {
+    private fun flat(name: String, frame: () -> List<Any>): JSONObject {
         val first = frame()
         repeat(WARM_UP) { frame() }
         val samples = ArrayList<Memory>()

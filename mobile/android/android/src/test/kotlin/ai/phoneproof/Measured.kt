@@ -12,11 +12,7 @@ import java.lang.management.ManagementFactory
  * @property resident what the system counts, libraries and the JVM itself included; 0 where it is
  *   not told (Linux tells).
  */
-internal data class Memory(
-    val heap: Long,
-    val direct: Long,
-    val resident: Long,
-) {
+internal data class Memory(val heap: Long, val direct: Long, val resident: Long) {
     companion object {
         fun now(): Memory {
             repeat(GCS) {
@@ -42,8 +38,7 @@ internal data class Memory(
 
 /** What threads allocated on the heap, in bytes. */
 internal object Allocations {
-    private val threads =
-        ManagementFactory.getThreadMXBean() as com.sun.management.ThreadMXBean
+    private val threads = ManagementFactory.getThreadMXBean() as com.sun.management.ThreadMXBean
 
     fun ofCaller(): Long = threads.getThreadAllocatedBytes(Thread.currentThread().id)
 

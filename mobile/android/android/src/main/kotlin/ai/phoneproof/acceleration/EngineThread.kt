@@ -8,9 +8,7 @@ import java.util.concurrent.locks.LockSupport
  * a caller must get away from one that never returns. Serves one caller at a time; nothing is
  * allocated for a call.
  */
-internal class EngineThread(
-    name: String,
-) {
+internal class EngineThread(name: String) {
     private val thread = Thread(::serve, name).apply { isDaemon = true }
 
     /** What is asked and not answered yet. Written last on either side: it publishes the rest. */
@@ -33,10 +31,7 @@ internal class EngineThread(
      *   asked again.
      * @throws Throwable what [work] threw.
      */
-    fun run(
-        limitMs: Long,
-        work: Runnable,
-    ): Boolean {
+    fun run(limitMs: Long, work: Runnable): Boolean {
         asker = Thread.currentThread()
         this.work = work
         LockSupport.unpark(thread)
@@ -70,13 +65,13 @@ internal class EngineThread(
     }
 
     /** An engine may throw anything, UnsatisfiedLinkError and OutOfMemoryError too. */
-    private fun failureOf(task: Runnable): Throwable? =
-        try {
-            task.run()
-            null
-        } catch (error: Throwable) {
-            error
-        }
+    @Suppress("TooGenericExceptionCaught")
+    private fun failureOf(task: Runnable): Throwable? = try {
+        task.run()
+        null
+    } catch (error: Throwable) {
+        error
+    }
 
     /** Not interruptible: the engine reads the caller's buffers until it has answered. */
     private fun waitFor(limitMs: Long): Boolean {

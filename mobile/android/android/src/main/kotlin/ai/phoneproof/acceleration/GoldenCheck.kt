@@ -4,6 +4,7 @@ import ai.phoneproof.contract.DType
 import ai.phoneproof.engine.TensorInfo
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import java.util.Locale
 import kotlin.math.abs
 import kotlin.math.log10
 
@@ -64,9 +65,7 @@ public class GoldenCheck @JvmOverloads constructor(
         }
         // An integer may fall on either side of a rounding.
         val free = if (info.dtype == DType.FLOAT32 || info.dtype == DType.FLOAT16) 0.0 else 1.0
-        val mean = expected.values.filter { it.isFinite() }.average()
         var noise = 0.0
-        var signal = 0.0
         for ((place, before) in expected.values.withIndex()) {
             val now = element(read, place * expected.every, info.dtype)
             if ((now.isNaN() && before.isNaN()) || now == before) continue
@@ -74,23 +73,22 @@ public class GoldenCheck @JvmOverloads constructor(
             val apart = abs(now - before)
             if (apart > free) noise += apart * apart
         }
-        for (value in expected.values) {
-            if (value.isFinite()) {
-                signal += (value - mean) * (value - mean)
-            }
-        }
-        return reason(info.name, signal, noise)
+        return reason(info.name, signal(expected.values), noise)
+    }
+
+    /** Power about the mean of the values that are numbers. */
+    private fun signal(values: DoubleArray): Double {
+        val finite = values.filter { it.isFinite() }
+        val mean = finite.average()
+        return finite.sumOf { (it - mean) * (it - mean) }
     }
 
     private fun reason(name: String, signal: Double, noise: Double): String? {
         if (noise == 0.0) return null
         val snr = if (signal > 0) 10 * log10(signal / noise) else Double.NEGATIVE_INFINITY
         if (snr >= leastSnrDb) return null
-        return "output $name is %.1f dB from the golden values, %.1f are demanded".format(
-            java.util.Locale.ROOT,
-            snr,
-            leastSnrDb,
-        )
+        return "output $name is %.1f dB from the golden values, %.1f are demanded"
+            .format(Locale.ROOT, snr, leastSnrDb)
     }
 }
 

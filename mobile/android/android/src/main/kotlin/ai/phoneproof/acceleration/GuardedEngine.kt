@@ -8,11 +8,8 @@ import ai.phoneproof.engine.TensorInfo
 import java.nio.ByteBuffer
 
 /** An accelerator that broke: [state] says how, the message why. */
-internal class AcceleratorFailure(
-    val state: TrialState,
-    message: String,
-    cause: Throwable?,
-) : Exception(message, cause)
+internal class AcceleratorFailure(val state: TrialState, message: String, cause: Throwable?) :
+    Exception(message, cause)
 
 /** An engine on a thread of its own, every call of which has a time limit. */
 internal class GuardedEngine private constructor(
@@ -78,13 +75,12 @@ internal class GuardedEngine private constructor(
             val thread = EngineThread("phoneproof ${accelerator.title}")
             var engine: Engine? = null
             val opening = Runnable { engine = factory.open(model, accelerator) }
-            val isOpen =
-                try {
-                    guarded(thread, limits.loadMs, opening)
-                } catch (failure: AcceleratorFailure) {
-                    thread.end()
-                    throw failure
-                }
+            val isOpen = try {
+                guarded(thread, limits.loadMs, opening)
+            } catch (failure: AcceleratorFailure) {
+                thread.end()
+                throw failure
+            }
             if (!isOpen) {
                 thread.end { engine?.close() }
                 throw hung("loading", limits.loadMs)
@@ -92,22 +88,19 @@ internal class GuardedEngine private constructor(
             return GuardedEngine(thread, checkNotNull(engine), limits)
         }
 
+        @Suppress("TooGenericExceptionCaught") // the thread hands over whatever an engine threw
         private fun guarded(
             thread: EngineThread,
             limitMs: Long,
             work: Runnable,
-        ): Boolean =
-            try {
-                thread.run(limitMs, work)
-            } catch (error: Throwable) {
-                val words =
-                    error.message?.lineSequence()?.firstOrNull() ?: error.javaClass.simpleName
-                throw AcceleratorFailure(TrialState.FAILED, words, error)
-            }
+        ): Boolean = try {
+            thread.run(limitMs, work)
+        } catch (error: Throwable) {
+            val words = error.message?.lineSequence()?.firstOrNull() ?: error.javaClass.simpleName
+            throw AcceleratorFailure(TrialState.FAILED, words, error)
+        }
 
-        private fun hung(
-            what: String,
-            limitMs: Long,
-        ) = AcceleratorFailure(TrialState.HUNG, "$what took longer than $limitMs ms", null)
+        private fun hung(what: String, limitMs: Long) =
+            AcceleratorFailure(TrialState.HUNG, "$what took longer than $limitMs ms", null)
     }
 }

@@ -90,11 +90,7 @@ internal class ComparedTensor(
         return OTHER_VALUES
     }
 
-    private fun place(
-        y: Int,
-        x: Int,
-        channel: Int,
-    ): Int {
+    private fun place(y: Int, x: Int, channel: Int): Int {
         val (height, width, channels) = golden.shape
         return if (y in 0 until height && x in 0 until width) {
             (y * width + x) * channels + channel
@@ -138,17 +134,20 @@ internal fun explained(
     val cause = SOLE_CAUSES.entries.firstOrNull { (flag, _) -> flags.all { flag in it } }?.value
     val isShared = found.isNotEmpty() && found.size < cases.size
     val isPixels = found.all { it.stage == GoldenStage.PIXELS }
-    return if (cause != null && isShared && isPixels) found.map { it.copy(cause = cause) } else found
+    return if (cause != null && isShared && isPixels) {
+        found.map { it.copy(cause = cause) }
+    } else {
+        found
+    }
 }
 
-private val SOLE_CAUSES =
-    mapOf(
-        "exif_orientation" to "the orientation tag (EXIF) is not heeded as the contract says",
-        "alpha" to "transparency is not dealt with as the contract says",
-        "gray_file" to "files without colour are decoded otherwise",
-        "thin" to "sides are rounded otherwise where a picture is very long",
-        "upscaled" to "pictures smaller than the input are enlarged otherwise",
-    )
+private val SOLE_CAUSES = mapOf(
+    "exif_orientation" to "the orientation tag (EXIF) is not heeded as the contract says",
+    "alpha" to "transparency is not dealt with as the contract says",
+    "gray_file" to "files without colour are decoded otherwise",
+    "thin" to "sides are rounded otherwise where a picture is very long",
+    "upscaled" to "pictures smaller than the input are enlarged otherwise",
+)
 
 internal fun Detection.asGolden(): GoldenResult {
     val box = listOf(left, top, right, bottom).map { it.toDouble() }
@@ -159,10 +158,7 @@ internal fun Classification.asGolden(): GoldenResult =
     GoldenResult(classIndex, score.toDouble(), null)
 
 /** The first thing in which results differ; null: nothing. */
-internal fun resultsApart(
-    expected: List<GoldenResult>,
-    found: List<GoldenResult>,
-): String? {
+internal fun resultsApart(expected: List<GoldenResult>, found: List<GoldenResult>): String? {
     if (expected.size != found.size) return "${found.size} results instead of ${expected.size}"
     for ((place, before) in expected.withIndex()) {
         val now = found[place]

@@ -61,10 +61,7 @@ public data class GoldenDifference(
  * @throws PhoneproofError parts of the bundle are missing or do not fit, or it has no golden
  *   vectors of this model.
  */
-public class GoldenProof(
-    folder: ModelFolder,
-    private val model: String,
-) {
+public class GoldenProof(folder: ModelFolder, private val model: String) {
     private val parts = ModelParts.read(folder, model)
     private val vectors = parts.vectors ?: throw nothing("no golden vectors of this model")
     private val cases =
@@ -105,7 +102,14 @@ public class GoldenProof(
         val check = GoldenCheck(inputs, leastSnrDb)
         val first = GoldenCheck(inputs.take(CHOSEN_BY), leastSnrDb)
         val store = MemoryStore()
-        return AcceleratedEngine.open(engines, parts.file, first, store, KEY, limits).use { engine ->
+        return AcceleratedEngine.open(
+            engines,
+            parts.file,
+            first,
+            store,
+            KEY,
+            limits,
+        ).use { engine ->
             parts.requireTensors(engine)
             inputs.indices.mapNotNull { place ->
                 val outputs = engine.run(inputs[place].input)
@@ -126,14 +130,13 @@ public class GoldenProof(
 
     private fun difference(case: GoldenCase): GoldenDifference? {
         val picture = vectors.picture(case)
-        val plan =
-            try {
-                pixels.fill(picture)
-                input.fill(picture)
-            } catch (error: ImageError) {
-                val cause = "this device does not decode ${case.file.substringAfterLast('.')}"
-                return GoldenDifference(case.id, GoldenStage.PIXELS, error.failed, cause)
-            }
+        val plan = try {
+            pixels.fill(picture)
+            input.fill(picture)
+        } catch (error: ImageError) {
+            val cause = "this device does not decode ${case.file.substringAfterLast('.')}"
+            return GoldenDifference(case.id, GoldenStage.PIXELS, error.failed, cause)
+        }
         return tensorDifference(case, GoldenStage.PIXELS, case.pixels, pixels.tensor)
             ?: tensorDifference(case, GoldenStage.TENSOR, case.input, input.tensor)
             ?: resultDifference(case, plan)
@@ -147,29 +150,28 @@ public class GoldenProof(
     ): GoldenDifference? {
         val compared = ComparedTensor(golden, vectors.values(golden).values, tensor)
         if (compared.isEqual) return null
-        val cause = if (stage == GoldenStage.PIXELS) compared.pixelCause() else compared.valueCause()
+        val cause = if (stage == GoldenStage.PIXELS) {
+            compared.pixelCause()
+        } else {
+            compared.valueCause()
+        }
         return GoldenDifference(case.id, stage, compared.found(), cause)
     }
 
-    private fun resultDifference(
-        case: GoldenCase,
-        plan: GeometryPlan,
-    ): GoldenDifference? {
+    private fun resultDifference(case: GoldenCase, plan: GeometryPlan): GoldenDifference? {
         val expected = case.results ?: return null
         if (case.outputs.any { it.every != 1 }) return null
-        val outputs =
-            case.outputs.map { tensor ->
-                val bytes = vectors.bytes(tensor)
-                val copy = directBuffer(bytes.size)
-                copy.put(bytes).clear()
-                OutputTensor(tensor.name, tensor.dtype, tensor.shape, copy)
-            }
-        val found =
-            when (parts.contract.task) {
-                Task.DETECT -> decoder.detections(outputs, plan).map { it.asGolden() }
-                Task.CLASSIFY -> decoder.classes(outputs).take(expected.size).map { it.asGolden() }
-                Task.RAW -> return null
-            }
+        val outputs = case.outputs.map { tensor ->
+            val bytes = vectors.bytes(tensor)
+            val copy = directBuffer(bytes.size)
+            copy.put(bytes).clear()
+            OutputTensor(tensor.name, tensor.dtype, tensor.shape, copy)
+        }
+        val found = when (parts.contract.task) {
+            Task.DETECT -> decoder.detections(outputs, plan).map { it.asGolden() }
+            Task.CLASSIFY -> decoder.classes(outputs).take(expected.size).map { it.asGolden() }
+            Task.RAW -> return null
+        }
         val reason = resultsApart(expected, found) ?: return null
         return GoldenDifference(case.id, GoldenStage.RESULTS, reason, RESULT_CAUSE)
     }
@@ -186,12 +188,11 @@ public class GoldenProof(
         )
     }
 
-    private fun nothing(found: String) =
-        ModelFileError(
-            "there is nothing to prove $model with",
-            found,
-            "copy the bundle's golden folder beside contract.json",
-        )
+    private fun nothing(found: String) = ModelFileError(
+        "there is nothing to prove $model with",
+        found,
+        "copy the bundle's golden folder beside contract.json",
+    )
 
     private companion object {
         /** As when the app opens the model. */

@@ -7,11 +7,11 @@ import ai.phoneproof.acceleration.element
 import ai.phoneproof.contract.Contract
 import ai.phoneproof.contract.DType
 import ai.phoneproof.sha256Of
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import org.json.JSONArray
 import org.json.JSONException
 import org.json.JSONObject
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
 
 /**
  * One tensor that Python recorded.
@@ -19,9 +19,7 @@ import java.nio.ByteOrder
  * @property every the file holds the elements 0, every, 2 * every, ... of the flattened tensor.
  * @property sha256 of the whole tensor.
  */
-internal class GoldenTensor(
-    json: JSONObject,
-) {
+internal class GoldenTensor(json: JSONObject) {
     val name: String = json.getString("name")
     val dtype: DType = DType.valueOf(json.getString("dtype").uppercase())
     val shape: List<Int> =
@@ -57,11 +55,7 @@ internal class GoldenCase(
  *
  * @property box left, top, right, bottom in pixels of the upright original; null: a class.
  */
-internal class GoldenResult(
-    val classIndex: Int,
-    val score: Double,
-    val box: List<Double>?,
-)
+internal class GoldenResult(val classIndex: Int, val score: Double, val box: List<Double>?)
 
 /**
  * The golden vectors of a bundle (schema `phoneproof.golden/1`) for one model file.
@@ -79,10 +73,7 @@ internal class GoldenVectors private constructor(
     /** The recorded elements. */
     fun values(tensor: GoldenTensor): GoldenOutput {
         val bytes =
-            ByteBuffer
-                .wrap(
-                    checked(tensor.file, tensor.fileSha256),
-                ).order(ByteOrder.LITTLE_ENDIAN)
+            ByteBuffer.wrap(checked(tensor.file, tensor.fileSha256)).order(ByteOrder.LITTLE_ENDIAN)
         val count = bytes.limit() / tensor.dtype.bytes
         val values = DoubleArray(count) { element(bytes, it, tensor.dtype) }
         return GoldenOutput(tensor.name, tensor.every, values)
@@ -91,10 +82,7 @@ internal class GoldenVectors private constructor(
     /** The file's bytes as they are: the whole tensor where [GoldenTensor.every] is 1. */
     fun bytes(tensor: GoldenTensor): ByteArray = checked(tensor.file, tensor.fileSha256)
 
-    private fun checked(
-        file: String,
-        sha256: String,
-    ): ByteArray {
+    private fun checked(file: String, sha256: String): ByteArray {
         val bytes = folder.read("$ROOT/$file")
         if (sha256Of(bytes) == sha256) return bytes
         throw ModelFileError(
@@ -115,11 +103,7 @@ internal class GoldenVectors private constructor(
          * @return null where the folder has none, or none of this file.
          * @throws ModelFileError an index of another contract, or one that cannot be read.
          */
-        fun read(
-            folder: ModelFolder,
-            contract: Contract,
-            artifact: String,
-        ): GoldenVectors? {
+        fun read(folder: ModelFolder, contract: Contract, artifact: String): GoldenVectors? {
             if (!folder.has(INDEX)) return null
             val bytes = folder.read(INDEX)
             return try {
@@ -140,27 +124,19 @@ internal class GoldenVectors private constructor(
             }
         }
 
-        private fun unreadable(cause: Exception) =
-            ModelFileError(
-                "the golden index cannot be read",
-                cause.message,
-                "use model and golden folder of one bundle, and the library that belongs to it",
-                cause,
-            )
+        private fun unreadable(cause: Exception) = ModelFileError(
+            "the golden index cannot be read",
+            cause.message,
+            "use model and golden folder of one bundle, and the library that belongs to it",
+            cause,
+        )
 
-        private fun id(
-            artifacts: JSONArray,
-            sha256: String,
-        ): String? =
-            (0 until artifacts.length())
-                .map { artifacts.getJSONArray(it) }
-                .firstOrNull { it.getString(1) == sha256 }
-                ?.getString(0)
+        private fun id(artifacts: JSONArray, sha256: String): String? = (0 until artifacts.length())
+            .map { artifacts.getJSONArray(it) }
+            .firstOrNull { it.getString(1) == sha256 }
+            ?.getString(0)
 
-        private fun case(
-            json: JSONObject,
-            id: String,
-        ): GoldenCase? {
+        private fun case(json: JSONObject, id: String): GoldenCase? {
             val expected = json.getJSONObject("expected")
             val all = objects(expected.getJSONArray("artifacts"))
             val own = all.firstOrNull { it.getString("artifact") == id } ?: return null
@@ -187,11 +163,7 @@ internal class GoldenVectors private constructor(
             }
         }
 
-        private fun result(
-            json: JSONObject,
-            score: String,
-            box: JSONArray?,
-        ) = GoldenResult(
+        private fun result(json: JSONObject, score: String, box: JSONArray?) = GoldenResult(
             json.getInt("label"),
             json.getDouble(score),
             box?.let { sides -> List(sides.length()) { sides.getDouble(it) } },

@@ -18,7 +18,8 @@ public object PixelDump {
     @JvmStatic
     @Throws(IOException::class)
     public fun write(tensor: ByteBuffer, file: File) {
-        writeWhole(file) { it.channel.write(tensor.duplicate().apply { clear() }) }
+        val bytes = tensor.duplicate().apply { clear() }
+        writeWhole(file) { while (bytes.hasRemaining()) it.channel.write(bytes) }
     }
 }
 

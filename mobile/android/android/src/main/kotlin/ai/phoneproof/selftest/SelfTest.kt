@@ -197,8 +197,8 @@ public class SelfTest @JvmOverloads constructor(
         one: Seen,
         outputs: List<ByteBuffer>,
     ): VectorResult {
-        val named = engine.outputs.mapIndexed { at, it ->
-            OutputTensor(it.name, it.dtype, it.shape, outputs[at])
+        val named = engine.outputs.zip(outputs) { info, bytes ->
+            OutputTensor(info.name, info.dtype, info.shape, bytes)
         }
         val tensors = one.case.outputs.mapNotNull { golden ->
             named.firstOrNull { it.name == golden.name }?.let { OutputResult(golden, it.bytes) }

@@ -59,8 +59,10 @@ class CameraFramesTest {
             Part(chromaStride + otherV, pixelStride, (chromaStride + otherV) * height / 2),
         )
 
-        override fun getFormat(): Int =
-            if (isOpen) kind else throw IllegalStateException("Image is already closed")
+        override fun getFormat(): Int {
+            check(isOpen) { "Image is already closed" }
+            return kind
+        }
 
         override fun getWidth() = width
 

@@ -13,10 +13,7 @@ import java.io.FileNotFoundException
 
 /** Lends two files to other apps: the photo that a camera app writes, and the results that are shared. */
 class AppFiles : ContentProvider() {
-    private enum class Lent(
-        val file: String,
-        val type: String,
-    ) {
+    private enum class Lent(val file: String, val type: String) {
         PHOTO("photo.jpg", "image/jpeg"),
         RESULTS("device-results.json", "application/json"),
     }
@@ -25,10 +22,7 @@ class AppFiles : ContentProvider() {
 
     override fun getType(uri: Uri): String? = lent(uri)?.type
 
-    override fun openFile(
-        uri: Uri,
-        mode: String,
-    ): ParcelFileDescriptor {
+    override fun openFile(uri: Uri, mode: String): ParcelFileDescriptor {
         val lent = lent(uri)
         val isAllowed = mode == "r" || lent == Lent.PHOTO
         if (lent == null || !isAllowed) throw FileNotFoundException("$uri, mode $mode")
@@ -45,27 +39,19 @@ class AppFiles : ContentProvider() {
     ): Cursor? {
         val lent = lent(uri) ?: return null
         val columns = projection ?: arrayOf(OpenableColumns.DISPLAY_NAME, OpenableColumns.SIZE)
-        val row =
-            columns.map { column ->
-                when (column) {
-                    OpenableColumns.DISPLAY_NAME -> lent.file
-                    OpenableColumns.SIZE -> file(requireNotNull(context), lent).length()
-                    else -> null
-                }
+        val row = columns.map { column ->
+            when (column) {
+                OpenableColumns.DISPLAY_NAME -> lent.file
+                OpenableColumns.SIZE -> file(requireNotNull(context), lent).length()
+                else -> null
             }
+        }
         return MatrixCursor(columns, 1).apply { addRow(row) }
     }
 
-    override fun insert(
-        uri: Uri,
-        values: ContentValues?,
-    ): Uri? = null
+    override fun insert(uri: Uri, values: ContentValues?): Uri? = null
 
-    override fun delete(
-        uri: Uri,
-        selection: String?,
-        arguments: Array<String>?,
-    ) = 0
+    override fun delete(uri: Uri, selection: String?, arguments: Array<String>?) = 0
 
     override fun update(
         uri: Uri,
@@ -81,15 +67,10 @@ class AppFiles : ContentProvider() {
 
         fun resultsFile(context: Context): File = file(context, Lent.RESULTS)
 
-        private fun uri(
-            context: Context,
-            lent: Lent,
-        ): Uri = Uri.parse("content://${context.packageName}.files/${lent.file}")
+        private fun uri(context: Context, lent: Lent): Uri =
+            Uri.parse("content://${context.packageName}.files/${lent.file}")
 
-        private fun file(
-            context: Context,
-            lent: Lent,
-        ) = File(context.filesDir, lent.file)
+        private fun file(context: Context, lent: Lent) = File(context.filesDir, lent.file)
 
         private fun lent(uri: Uri) = Lent.entries.firstOrNull { it.file == uri.lastPathSegment }
     }

@@ -69,46 +69,40 @@ class CameraFeed private constructor(
         reader = null
     }
 
-    private fun deviceCallback(targets: List<Surface>) =
-        object : CameraDevice.StateCallback() {
-            override fun onOpened(camera: CameraDevice) {
-                if (isClosed) return camera.close()
-                device = camera
-                guarded {
-                    @Suppress("DEPRECATION") // Its successor needs Android 9.
-                    camera.createCaptureSession(targets, sessionCallback(camera, targets), main)
-                }
-            }
-
-            override fun onDisconnected(camera: CameraDevice) =
-                onError(camera, CameraDevice.StateCallback.ERROR_CAMERA_IN_USE)
-
-            override fun onError(
-                camera: CameraDevice,
-                error: Int,
-            ) {
-                camera.close()
-                device = null
-                onTrouble(error)
+    private fun deviceCallback(targets: List<Surface>) = object : CameraDevice.StateCallback() {
+        override fun onOpened(camera: CameraDevice) {
+            if (isClosed) return camera.close()
+            device = camera
+            guarded {
+                @Suppress("DEPRECATION") // Its successor needs Android 9.
+                camera.createCaptureSession(targets, sessionCallback(camera, targets), main)
             }
         }
 
-    private fun sessionCallback(
-        camera: CameraDevice,
-        targets: List<Surface>,
-    ) = object : CameraCaptureSession.StateCallback() {
-        override fun onConfigured(session: CameraCaptureSession) {
-            if (isClosed) return
-            val request = camera.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
-            targets.forEach(request::addTarget)
-            request[CaptureRequest.CONTROL_AF_MODE] =
-                CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE
-            guarded { session.setRepeatingRequest(request.build(), null, null) }
-        }
+        override fun onDisconnected(camera: CameraDevice) =
+            onError(camera, CameraDevice.StateCallback.ERROR_CAMERA_IN_USE)
 
-        override fun onConfigureFailed(session: CameraCaptureSession) =
-            onTrouble(CameraDevice.StateCallback.ERROR_CAMERA_DEVICE)
+        override fun onError(camera: CameraDevice, error: Int) {
+            camera.close()
+            device = null
+            onTrouble(error)
+        }
     }
+
+    private fun sessionCallback(camera: CameraDevice, targets: List<Surface>) =
+        object : CameraCaptureSession.StateCallback() {
+            override fun onConfigured(session: CameraCaptureSession) {
+                if (isClosed) return
+                val request = camera.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
+                targets.forEach(request::addTarget)
+                request[CaptureRequest.CONTROL_AF_MODE] =
+                    CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE
+                guarded { session.setRepeatingRequest(request.build(), null, null) }
+            }
+
+            override fun onConfigureFailed(session: CameraCaptureSession) =
+                onTrouble(CameraDevice.StateCallback.ERROR_CAMERA_DEVICE)
+        }
 
     /** The camera may go at any time: another app takes it, or the device forbids it. */
     private inline fun guarded(call: () -> Unit) {

@@ -6,11 +6,7 @@ class Latency {
     private var count = 0
 
     /** Percentiles in milliseconds, of [runs] pictures. */
-    data class Summary(
-        val p50: Double,
-        val p95: Double,
-        val runs: Int,
-    )
+    data class Summary(val p50: Double, val p95: Double, val runs: Int)
 
     @Synchronized
     fun add(duration: Long) {

@@ -14,10 +14,7 @@ import java.io.IOException
  * The model in use. It is opened, run and closed on a thread of its own, [handler]'s; the chosen
  * one stays open across screens and rotations until [close].
  */
-class ModelHost(
-    private val context: Context,
-    val engines: EngineFactory,
-) {
+class ModelHost(private val context: Context, val engines: EngineFactory) {
     private val preferences = context.getSharedPreferences("models", Context.MODE_PRIVATE)
     private val main = Handler(Looper.getMainLooper())
 
@@ -56,16 +53,10 @@ class ModelHost(
     }
 
     /** Does [work] with the model; [done] gets its result, or what the library threw, on the main thread. */
-    fun <T> run(
-        work: (VisionModel) -> T,
-        done: (Result<T>) -> Unit,
-    ) = post({ work(model()) }, done)
+    fun <T> run(work: (VisionModel) -> T, done: (Result<T>) -> Unit) = post({ work(model()) }, done)
 
     /** Does [work] without a model: the accelerators are free for it. */
-    fun <T> runAlone(
-        work: () -> T,
-        done: (Result<T>) -> Unit,
-    ) = post(
+    fun <T> runAlone(work: () -> T, done: (Result<T>) -> Unit) = post(
         {
             release()
             work()
@@ -83,19 +74,15 @@ class ModelHost(
         handler.post(::release)
     }
 
-    private fun <T> post(
-        work: () -> T,
-        done: (Result<T>) -> Unit,
-    ) {
+    private fun <T> post(work: () -> T, done: (Result<T>) -> Unit) {
         handler.post {
-            val result =
-                try {
-                    Result.success(work())
-                } catch (error: PhoneproofError) {
-                    Result.failure(error)
-                } catch (error: IOException) {
-                    Result.failure(error)
-                }
+            val result = try {
+                Result.success(work())
+            } catch (error: PhoneproofError) {
+                Result.failure(error)
+            } catch (error: IOException) {
+                Result.failure(error)
+            }
             main.post { done(result) }
         }
     }

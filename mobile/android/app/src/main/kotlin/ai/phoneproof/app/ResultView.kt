@@ -16,131 +16,106 @@ import android.view.View
  * A picture as large as fits, with boxes drawn over it and what the model does not see darkened.
  * Without a bitmap it lies over a camera preview that is fitted in the same way.
  */
-class ResultView
-    @JvmOverloads
-    constructor(
-        context: Context,
-        attributes: AttributeSet? = null,
-    ) : View(context, attributes) {
-        private val stroke = resources.getDimension(R.dimen.box_stroke)
-        private val line =
-            Paint(Paint.ANTI_ALIAS_FLAG).apply {
-                style = Paint.Style.STROKE
-                strokeWidth = stroke
-            }
-        private val fill = Paint()
-        private val text =
-            Paint(Paint.ANTI_ALIAS_FLAG).apply {
-                textSize = resources.getDimension(R.dimen.box_text)
-            }
-        private val smooth = Paint(Paint.FILTER_BITMAP_FLAG)
-        private val toView = Matrix()
-        private val whole = RectF()
-        private val fitted = RectF()
-        private val box = RectF()
-
-        private var bitmap: Bitmap? = null
-        private var region: VisibleRegion? = null
-        private var boxes: List<Detection> = emptyList()
-
-        /** Shows a photo with what was found in it. */
-        fun show(
-            photo: Photo,
-            seen: VisibleRegion,
-            findings: Findings,
-        ) {
-            bitmap = photo.bitmap
-            show(photo.width, photo.height, seen, findings)
-        }
-
-        /** Shows what was found in an upright picture of this size. */
-        fun show(
-            width: Int,
-            height: Int,
-            seen: VisibleRegion,
-            findings: Findings,
-        ) {
-            whole.set(0f, 0f, width.toFloat(), height.toFloat())
-            region = seen
-            boxes = (findings as? Findings.Boxes)?.all.orEmpty()
-            val found = findings.describe(context).replace("\n", ", ")
-            contentDescription = context.getString(R.string.picture_with, found)
-            invalidate()
-        }
-
-        fun clear() {
-            bitmap = null
-            region = null
-            boxes = emptyList()
-            whole.setEmpty()
-            contentDescription = context.getString(R.string.picture_of_nothing)
-            invalidate()
-        }
-
-        override fun onDraw(canvas: Canvas) {
-            if (whole.isEmpty) return
-            fitted.set(0f, 0f, width.toFloat(), height.toFloat())
-            toView.setRectToRect(whole, fitted, Matrix.ScaleToFit.CENTER)
-            toView.mapRect(fitted, whole)
-            bitmap?.let { canvas.drawBitmap(it, null, fitted, smooth) }
-            region?.let { drawRegion(canvas, it) }
-            for (place in boxes.indices.reversed()) drawBox(canvas, boxes[place])
-        }
-
-        private fun drawRegion(
-            canvas: Canvas,
-            seen: VisibleRegion,
-        ) {
-            box.set(seen.left, seen.top, seen.right, seen.bottom)
-            if (box == whole) return
-            toView.mapRect(box)
-            fill.color = context.getColor(R.color.region_outside)
-            canvas.drawRect(fitted.left, fitted.top, fitted.right, box.top, fill)
-            canvas.drawRect(fitted.left, box.bottom, fitted.right, fitted.bottom, fill)
-            canvas.drawRect(fitted.left, box.top, box.left, box.bottom, fill)
-            canvas.drawRect(box.right, box.top, fitted.right, box.bottom, fill)
-            line.color = context.getColor(R.color.region_edge)
-            box.inset(stroke / 2, stroke / 2)
-            canvas.drawRect(box, line)
-        }
-
-        private fun drawBox(
-            canvas: Canvas,
-            found: Detection,
-        ) {
-            val colour = classColour(found.classIndex)
-            box.set(found.left, found.top, found.right, found.bottom)
-            toView.mapRect(box)
-            line.color = colour
-            canvas.drawRect(box, line)
-            drawLabel(canvas, score(context, found.label, found.score), colour)
-        }
-
-        /** Above the box, or inside where there is no room; never beside the picture. */
-        private fun drawLabel(
-            canvas: Canvas,
-            label: String,
-            colour: Int,
-        ) {
-            val pad = stroke * 2
-            val wide = text.measureText(label) + 2 * pad
-            val high = text.fontSpacing + pad
-            val left = (box.left - stroke / 2).coerceAtMost(fitted.right - wide).coerceAtLeast(0f)
-            val top = if (box.top - high >= 0) box.top - high else box.top
-            fill.color = colour
-            canvas.drawRect(left, top, left + wide, top + high, fill)
-            text.color = if (Color.luminance(colour) > BRIGHT) Color.BLACK else Color.WHITE
-            canvas.drawText(label, left + pad, top + pad / 2 - text.ascent(), text)
-        }
-
-        private companion object {
-            /** Black is easier to read on what is brighter than this, by WCAG's contrast. */
-            const val BRIGHT = 0.18f
-
-            /** Turns of the golden angle: neighbours in the list of classes look different. */
-            const val TURN = 137.508f
-
-            fun classColour(index: Int): Int =
-                Color.HSVToColor(floatArrayOf(index * TURN % 360f, 0.85f, 0.95f))
-        }
+class ResultView @JvmOverloads constructor(context: Context, attributes: AttributeSet? = null) :
+    View(context, attributes) {
+    private val stroke = resources.getDimension(R.dimen.box_stroke)
+    private val line = Paint(Paint.ANTI_ALIAS_FLAG).apply {
+        style = Paint.Style.STROKE
+        strokeWidth = stroke
     }
+    private val fill = Paint()
+    private val text = Paint(Paint.ANTI_ALIAS_FLAG).apply {
+        textSize = resources.getDimension(R.dimen.box_text)
+    }
+    private val smooth = Paint(Paint.FILTER_BITMAP_FLAG)
+    private val toView = Matrix()
+    private val whole = RectF()
+    private val fitted = RectF()
+    private val box = RectF()
+
+    private var bitmap: Bitmap? = null
+    private var region: VisibleRegion? = null
+    private var boxes: List<Detection> = emptyList()
+
+    /** Shows a photo with what was found in it. */
+    fun show(photo: Photo, seen: VisibleRegion, findings: Findings) {
+        bitmap = photo.bitmap
+        show(photo.width, photo.height, seen, findings)
+    }
+
+    /** Shows what was found in an upright picture of this size. */
+    fun show(width: Int, height: Int, seen: VisibleRegion, findings: Findings) {
+        whole.set(0f, 0f, width.toFloat(), height.toFloat())
+        region = seen
+        boxes = (findings as? Findings.Boxes)?.all.orEmpty()
+        val found = findings.describe(context).replace("\n", ", ")
+        contentDescription = context.getString(R.string.picture_with, found)
+        invalidate()
+    }
+
+    fun clear() {
+        bitmap = null
+        region = null
+        boxes = emptyList()
+        whole.setEmpty()
+        contentDescription = context.getString(R.string.picture_of_nothing)
+        invalidate()
+    }
+
+    override fun onDraw(canvas: Canvas) {
+        if (whole.isEmpty) return
+        fitted.set(0f, 0f, width.toFloat(), height.toFloat())
+        toView.setRectToRect(whole, fitted, Matrix.ScaleToFit.CENTER)
+        toView.mapRect(fitted, whole)
+        bitmap?.let { canvas.drawBitmap(it, null, fitted, smooth) }
+        region?.let { drawRegion(canvas, it) }
+        for (place in boxes.indices.reversed()) drawBox(canvas, boxes[place])
+    }
+
+    private fun drawRegion(canvas: Canvas, seen: VisibleRegion) {
+        box.set(seen.left, seen.top, seen.right, seen.bottom)
+        if (box == whole) return
+        toView.mapRect(box)
+        fill.color = context.getColor(R.color.region_outside)
+        canvas.drawRect(fitted.left, fitted.top, fitted.right, box.top, fill)
+        canvas.drawRect(fitted.left, box.bottom, fitted.right, fitted.bottom, fill)
+        canvas.drawRect(fitted.left, box.top, box.left, box.bottom, fill)
+        canvas.drawRect(box.right, box.top, fitted.right, box.bottom, fill)
+        line.color = context.getColor(R.color.region_edge)
+        box.inset(stroke / 2, stroke / 2)
+        canvas.drawRect(box, line)
+    }
+
+    private fun drawBox(canvas: Canvas, found: Detection) {
+        val colour = classColour(found.classIndex)
+        box.set(found.left, found.top, found.right, found.bottom)
+        toView.mapRect(box)
+        line.color = colour
+        canvas.drawRect(box, line)
+        drawLabel(canvas, score(context, found.label, found.score), colour)
+    }
+
+    /** Above the box, or inside where there is no room; never beside the picture. */
+    private fun drawLabel(canvas: Canvas, label: String, colour: Int) {
+        val pad = stroke * 2
+        val wide = text.measureText(label) + 2 * pad
+        val high = text.fontSpacing + pad
+        val left = (box.left - stroke / 2).coerceAtMost(fitted.right - wide).coerceAtLeast(0f)
+        val top = if (box.top - high >= 0) box.top - high else box.top
+        fill.color = colour
+        canvas.drawRect(left, top, left + wide, top + high, fill)
+        text.color = if (Color.luminance(colour) > BRIGHT) Color.BLACK else Color.WHITE
+        canvas.drawText(label, left + pad, top + pad / 2 - text.ascent(), text)
+    }
+
+    private companion object {
+        /** Black is easier to read on what is brighter than this, by WCAG's contrast. */
+        const val BRIGHT = 0.18f
+
+        /** Turns of the golden angle: neighbours in the list of classes look different. */
+        const val TURN = 137.508f
+
+        fun classColour(index: Int): Int =
+            Color.HSVToColor(floatArrayOf(index * TURN % 360f, 0.85f, 0.95f))
+    }
+}

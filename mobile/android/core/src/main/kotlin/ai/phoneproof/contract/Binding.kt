@@ -3,8 +3,10 @@ package ai.phoneproof.contract
 import ai.phoneproof.BindingError
 import ai.phoneproof.PhoneproofError
 
+/** What kind of file the binding is of; the hub is the intermediate one of a build. */
 public enum class ModelFormat { HUB, ONNX, TFLITE, SAVED_MODEL, COREML, COREAI }
 
+/** Order of the axes of an image tensor. */
 public enum class Layout { NCHW, NHWC }
 
 /** Element types of tensors; [bytes] an element. */
@@ -19,6 +21,7 @@ public enum class DType(public val bytes: Int) {
     BOOL(1),
 }
 
+/** What an output means. */
 public enum class Role {
     BOXES,
     SCORES,
@@ -32,14 +35,19 @@ public enum class Role {
     RAW,
 }
 
+/** What an axis of an output counts. */
 public enum class Axis { ANCHOR, COORD, CLASS, Y, X, BIN, CHANNEL }
 
+/** What is still to be applied to the values of an output. */
 public enum class Activation { NONE, SIGMOID, SOFTMAX }
 
+/** Corners, centre and size, distances from the anchor, or the offsets of SSD. */
 public enum class BoxFormat { XYXY, YXYX, CXCYWH, LTRB, SSD }
 
+/** Pixels of the input, fractions of its sides, or multiples of the level's stride. */
 public enum class BoxUnits { PIXELS, FRACTION, STRIDE }
 
+/** Which coordinate comes first. */
 public enum class CoordOrder { XY, YX }
 
 /** Per-tensor affine quantization: real = (q - [zeroPoint]) * [scale]. */

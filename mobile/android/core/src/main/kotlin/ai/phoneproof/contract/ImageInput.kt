@@ -6,21 +6,28 @@ public data class Size(val height: Int, val width: Int)
 /** Red, green, blue in 0..255. */
 public data class Rgb(val red: Int, val green: Int, val blue: Int)
 
+/** Whether a file's orientation tag counts. */
 public enum class OrientationRule { EXIF, IGNORE }
 
+/** Pixels as the file stores them, or converted to sRGB by its colour profile. */
 public enum class ColorProfile { AS_STORED, SRGB }
 
+/** What the model is fed, in this order. */
 public enum class Channels { RGB, BGR, GRAY }
 
+/** Whose weights of red, green and blue make grey. */
 public enum class GrayFormula { PILLOW, OPENCV, TENSORFLOW }
 
 /** Whether pixels stay whole numbers until the table, or are float32 from the resize on. */
 public enum class PixelValues { UINT8, FLOAT32 }
 
+/** Which part a crop keeps, or where a pad puts the image. */
 public enum class Anchor { CENTER, TOP_LEFT }
 
+/** How a side that is no whole number becomes one. */
 public enum class Rounding { HALF_EVEN, FLOOR, CEIL }
 
+/** Contain: all of the image inside the size. Cover: the size filled. Stretch: both sides. */
 public enum class ResizeTo { CONTAIN, COVER, STRETCH }
 
 /** Whose arithmetic a resize follows, to the last bit. */

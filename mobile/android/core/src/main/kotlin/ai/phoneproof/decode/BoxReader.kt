@@ -19,10 +19,7 @@ import kotlin.math.exp
  * Boxes of single anchors, xyxy in pixels of the input tensor: the table of anchors and formats of
  * binding/1. Each step is one float32 operation, as in `phoneproof/decode/anchors.py`.
  */
-internal class BoxReader(
-    binding: Binding,
-    tensors: TensorCache,
-) {
+internal class BoxReader(binding: Binding, tensors: TensorCache) {
     private val isDfl = binding.outputs.any { it.role == Role.DFL }
     val levels: RoleLevels = RoleLevels.of(binding, if (isDfl) Role.DFL else Role.BOXES, tensors)
     private val size = inputSize(binding)
@@ -38,21 +35,16 @@ internal class BoxReader(
     init {
         if (isDfl) checkDfl(binding) else levels.requireWidth(4)
         checkBox()
-        convert =
-            when (val anchors = binding.anchors) {
-                null -> coordinates(box.format, box.units)
-                is PriorAnchors -> priors(anchors)
-                is GridAnchors -> grid(anchors)
-                is YoloAnchors -> yolo(anchors)
-            }
+        convert = when (val anchors = binding.anchors) {
+            null -> coordinates(box.format, box.units)
+            is PriorAnchors -> priors(anchors)
+            is GridAnchors -> grid(anchors)
+            is YoloAnchors -> yolo(anchors)
+        }
     }
 
     /** Writes the box of anchor [anchor] to [out] from [at] on; false where it is not finite. */
-    fun read(
-        anchor: Int,
-        out: FloatArray,
-        at: Int,
-    ): Boolean {
+    fun read(anchor: Int, out: FloatArray, at: Int): Boolean {
         levels.activatedRow(anchor, row)
         if (isDfl) expectedDistances(row, t) else row.copyInto(t, 0, 0, 4)
         if (swaps) {
@@ -64,42 +56,26 @@ internal class BoxReader(
         return t[0].isFinite() && t[1].isFinite() && t[2].isFinite() && t[3].isFinite()
     }
 
-    private fun swap(
-        a: Int,
-        b: Int,
-    ) {
+    private fun swap(a: Int, b: Int) {
         val kept = t[a]
         t[a] = t[b]
         t[b] = kept
     }
 
-    private fun set(
-        x1: Float,
-        y1: Float,
-        x2: Float,
-        y2: Float,
-    ) {
+    private fun set(x1: Float, y1: Float, x2: Float, y2: Float) {
         t[0] = x1
         t[1] = y1
         t[2] = x2
         t[3] = y2
     }
 
-    private fun setCentred(
-        x: Float,
-        y: Float,
-        width: Float,
-        height: Float,
-    ) {
+    private fun setCentred(x: Float, y: Float, width: Float, height: Float) {
         val halfWidth = width * 0.5f
         val halfHeight = height * 0.5f
         set(x - halfWidth, y - halfHeight, x + halfWidth, y + halfHeight)
     }
 
-    private fun coordinates(
-        format: BoxFormat,
-        units: BoxUnits,
-    ): Conversion {
+    private fun coordinates(format: BoxFormat, units: BoxUnits): Conversion {
         val known = format != BoxFormat.LTRB && format != BoxFormat.SSD
         if (units == BoxUnits.STRIDE || !known) throw noRow("no anchors")
         val fractions = units == BoxUnits.FRACTION
@@ -200,12 +176,11 @@ internal class BoxReader(
         }
     }
 
-    private fun noRow(anchors: String): BindingError =
-        BindingError(
-            "the binding's box format has no meaning with its anchors",
-            "format ${box.format.name.lowercase()}, units ${box.units.name.lowercase()}, $anchors",
-            "see the table of anchors and formats in the description of binding/1",
-        )
+    private fun noRow(anchors: String): BindingError = BindingError(
+        "the binding's box format has no meaning with its anchors",
+        "format ${box.format.name.lowercase()}, units ${box.units.name.lowercase()}, $anchors",
+        "see the table of anchors and formats in the description of binding/1",
+    )
 }
 
 /** Turns the values of one anchor into its box; an interface of its own boxes no number. */
@@ -244,10 +219,7 @@ private fun inputSize(binding: Binding): Size {
 }
 
 /** DFL: for each side the expectation of the bin's number under a softmax, float32 sums. */
-private fun expectedDistances(
-    logits: FloatArray,
-    out: FloatArray,
-) {
+private fun expectedDistances(logits: FloatArray, out: FloatArray) {
     val bins = logits.size / 4
     for (side in 0 until 4) {
         var largest = Float.NEGATIVE_INFINITY

@@ -3,10 +3,7 @@ package ai.phoneproof.decode
 import ai.phoneproof.contract.Contract
 
 /** A classifier's classes in order. Scratch is made once. */
-internal class ClassRanking(
-    private val levels: RoleLevels,
-    private val contract: Contract,
-) {
+internal class ClassRanking(private val levels: RoleLevels, private val contract: Contract) {
     private val named = namedClasses(levels.width, contract)
     private val scores = FloatArray(levels.width)
     private val keys = LongArray(named.size)

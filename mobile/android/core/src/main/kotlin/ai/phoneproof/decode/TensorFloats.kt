@@ -13,9 +13,7 @@ import java.nio.FloatBuffer
  * One output tensor as float32: `(q - zero_point) * scale`, or a cast where there is no quant. The
  * array is reused.
  */
-internal class TensorFloats(
-    private val output: OutputBinding,
-) {
+internal class TensorFloats(private val output: OutputBinding) {
     val name: String get() = output.tensor
 
     /** Without the batch axis. */
@@ -38,10 +36,7 @@ internal class TensorFloats(
     private fun real(value: Float): Float = if (isPlain) value else (value - zeroPoint) * scale
 
     /** Reads image [index] of the batch. */
-    fun read(
-        outputs: List<OutputTensor>,
-        index: Int,
-    ) {
+    fun read(outputs: List<OutputTensor>, index: Int) {
         val tensor = find(outputs)
         if (!hasShape(tensor)) {
             throw OutputError(
@@ -78,10 +73,7 @@ internal class TensorFloats(
         )
     }
 
-    private fun copy(
-        tensor: OutputTensor,
-        first: Int,
-    ) {
+    private fun copy(tensor: OutputTensor, first: Int) {
         val bytes = tensor.bytes
         when (tensor.dtype) {
             DType.FLOAT32 -> copyFloats(bytes, first)
@@ -98,10 +90,7 @@ internal class TensorFloats(
         for (i in 0 until size) values[i] = value(i)
     }
 
-    private fun copyFloats(
-        bytes: ByteBuffer,
-        first: Int,
-    ) {
+    private fun copyFloats(bytes: ByteBuffer, first: Int) {
         val floats = floatsOf(bytes)
         (floats as Buffer).position(first)
         floats.get(values)

@@ -1,5 +1,6 @@
 package ai.phoneproof.engine
 
+import ai.phoneproof.EngineError
 import ai.phoneproof.PhoneproofError
 import ai.phoneproof.contract.DType
 import java.io.Closeable
@@ -12,6 +13,7 @@ import java.nio.ByteBuffer
  * @property name as the binding calls it.
  * @property dtype type of the elements.
  * @property shape with the leading batch dimension.
+ * @throws EngineError the shape has a side below 0, or more than 2 GB.
  */
 public data class TensorInfo(
     public val name: String,
@@ -19,7 +21,17 @@ public data class TensorInfo(
     public val shape: List<Int>,
 ) {
     /** Bytes of the whole tensor. */
-    public val bytes: Int get() = shape.fold(dtype.bytes) { product, side -> product * side }
+    public val bytes: Int = shape.fold(dtype.bytes.toLong()) { product, side ->
+        val bytes = product * side
+        if (bytes !in 0..Int.MAX_VALUE) throw noBuffer()
+        bytes
+    }.toInt()
+
+    private fun noBuffer() = EngineError(
+        "no buffer can hold a tensor of the model",
+        "$name: $shape of ${dtype.name.lowercase()}",
+        "use a model of fixed sizes that phoneproof built",
+    )
 }
 
 /**

@@ -1,5 +1,6 @@
 package ai.phoneproof.engine
 
+import ai.phoneproof.EngineError
 import ai.phoneproof.ModelFileError
 import ai.phoneproof.contract.DType
 import java.nio.ByteBuffer
@@ -35,18 +36,20 @@ public class TfLiteSignature private constructor(
          */
         @JvmStatic
         @Throws(ModelFileError::class)
+        @Suppress("TooGenericExceptionCaught") // an index outside is what a broken file leads to
         public fun read(model: ByteBuffer): TfLiteSignature {
             val bytes = model.duplicate().order(ByteOrder.LITTLE_ENDIAN)
             bytes.clear()
             return try {
-                require(
-                    bytes.limit() > HEAD && tag(bytes) == "TFL3",
-                ) { "the bytes TFL3 are missing" }
+                val isTagged = bytes.limit() > HEAD && tag(bytes) == "TFL3"
+                require(isTagged) { "the bytes TFL3 are missing" }
                 read(FlatFile(bytes))
             } catch (error: IndexOutOfBoundsException) {
                 throw noModel("it ends early, or its tables point outside", error)
             } catch (error: IllegalArgumentException) {
                 throw noModel(error.message, error)
+            } catch (error: EngineError) {
+                throw noModel(error.found, error)
             }
         }
 

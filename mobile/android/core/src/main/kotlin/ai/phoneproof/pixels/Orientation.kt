@@ -63,7 +63,7 @@ private fun turnRow(values: ByteArray, from: Int, step: Int, target: ByteRaster,
     var at = from
     var to = target.row(y)
     val out = target.values
-    for (x in 0 until target.width) {
+    repeat(target.width) {
         out[to] = values[at]
         if (target.channels == 3) {
             out[to + 1] = values[at + 1]

@@ -42,6 +42,27 @@ internal sealed class RowWriter<A : Any>(
     /** Computes [count] float32 pixels into [row] from its pixel [start] on. */
     abstract fun compute(pixels: FloatArray, from: Int, count: Int, row: A, start: Int)
 
+    /**
+     * Tells where each of [count] pixels lies: its channel of the tensor, its index in the pixels
+     * and in the row. Inlined, so that the loops are over arrays of their own type.
+     */
+    protected inline fun eachPixel(
+        from: Int,
+        count: Int,
+        start: Int,
+        store: (channel: Int, at: Int, to: Int) -> Unit,
+    ) {
+        for (channel in 0 until channels) {
+            var at = from + source(channel)
+            var to = start * pixelStep + channel * channelStep
+            repeat(count) {
+                store(channel, at, to)
+                at += channels
+                to += pixelStep
+            }
+        }
+    }
+
     protected abstract fun put(row: A, from: Int, length: Int)
 
     /** Stores one row of the tensor. */

@@ -17,29 +17,23 @@ internal class FloatRows(
 ) : RowWriter<FloatArray>(input, binding, tensor) {
     override fun newRow() = FloatArray(width * channels)
 
-    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: FloatArray, start: Int) {
-        for (channel in 0 until channels) {
-            var at = from + source(channel)
-            var to = start * pixelStep + channel * channelStep
-            for (x in 0 until count) {
-                row[to] = tables[channel * LEVELS + (pixels[at].toInt() and 255)]
-                at += channels
-                to += pixelStep
-            }
+    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: FloatArray, start: Int) =
+        eachPixel(from, count, start) {
+                channel,
+                at,
+                to,
+            ->
+            row[to] = tables[channel * LEVELS + (pixels[at].toInt() and 255)]
         }
-    }
 
-    override fun compute(pixels: FloatArray, from: Int, count: Int, row: FloatArray, start: Int) {
-        for (channel in 0 until channels) {
-            var at = from + source(channel)
-            var to = start * pixelStep + channel * channelStep
-            for (x in 0 until count) {
-                row[to] = floats.of(pixels[at], channel)
-                at += channels
-                to += pixelStep
-            }
+    override fun compute(pixels: FloatArray, from: Int, count: Int, row: FloatArray, start: Int) =
+        eachPixel(from, count, start) {
+                channel,
+                at,
+                to,
+            ->
+            row[to] = floats.of(pixels[at], channel)
         }
-    }
 
     override fun put(row: FloatArray, from: Int, length: Int) {
         tensor.put(row, from, length)
@@ -57,29 +51,23 @@ internal class ByteRows(
 
     override fun newRow() = ByteArray(width * channels)
 
-    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ByteArray, start: Int) {
-        for (channel in 0 until channels) {
-            var at = from + source(channel)
-            var to = start * pixelStep + channel * channelStep
-            for (x in 0 until count) {
-                row[to] = tables[channel * LEVELS + (pixels[at].toInt() and 255)]
-                at += channels
-                to += pixelStep
-            }
+    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ByteArray, start: Int) =
+        eachPixel(from, count, start) {
+                channel,
+                at,
+                to,
+            ->
+            row[to] = tables[channel * LEVELS + (pixels[at].toInt() and 255)]
         }
-    }
 
-    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ByteArray, start: Int) {
-        for (channel in 0 until channels) {
-            var at = from + source(channel)
-            var to = start * pixelStep + channel * channelStep
-            for (x in 0 until count) {
-                row[to] = quantizer.of(floats.of(pixels[at], channel)).toByte()
-                at += channels
-                to += pixelStep
-            }
+    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ByteArray, start: Int) =
+        eachPixel(from, count, start) {
+                channel,
+                at,
+                to,
+            ->
+            row[to] = quantizer.of(floats.of(pixels[at], channel)).toByte()
         }
-    }
 
     override fun put(row: ByteArray, from: Int, length: Int) {
         tensor.put(row, from, length)
@@ -98,29 +86,23 @@ internal class ShortRows(
 
     override fun newRow() = ShortArray(width * channels)
 
-    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ShortArray, start: Int) {
-        for (channel in 0 until channels) {
-            var at = from + source(channel)
-            var to = start * pixelStep + channel * channelStep
-            for (x in 0 until count) {
-                row[to] = tables[channel * LEVELS + (pixels[at].toInt() and 255)]
-                at += channels
-                to += pixelStep
-            }
+    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ShortArray, start: Int) =
+        eachPixel(from, count, start) {
+                channel,
+                at,
+                to,
+            ->
+            row[to] = tables[channel * LEVELS + (pixels[at].toInt() and 255)]
         }
-    }
 
-    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ShortArray, start: Int) {
-        for (channel in 0 until channels) {
-            var at = from + source(channel)
-            var to = start * pixelStep + channel * channelStep
-            for (x in 0 until count) {
-                row[to] = stored(floats.of(pixels[at], channel))
-                at += channels
-                to += pixelStep
-            }
+    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ShortArray, start: Int) =
+        eachPixel(from, count, start) {
+                channel,
+                at,
+                to,
+            ->
+            row[to] = stored(floats.of(pixels[at], channel))
         }
-    }
 
     override fun put(row: ShortArray, from: Int, length: Int) {
         tensor.put(row, from, length)

@@ -19,11 +19,8 @@ public data class VisibleRegion(
          * @throws ai.phoneproof.PhoneproofError the contract's geometry does not fit this size.
          */
         @JvmStatic
-        public fun of(
-            input: ImageInput,
-            width: Int,
-            height: Int,
-        ): VisibleRegion = of(planGeometry(input, height, width))
+        public fun of(input: ImageInput, width: Int, height: Int): VisibleRegion =
+            of(planGeometry(input, height, width))
 
         /** The region of the picture that [plan] was made for. */
         @JvmStatic
@@ -59,9 +56,7 @@ public data class VisibleRegion(
 }
 
 /** One axis on its way through the steps: a pixel p of the original lies at p * gain + offset. */
-private class Side(
-    length: Int,
-) {
+private class Side(length: Int) {
     var first = 0.0
         private set
     var last = length.toDouble()
@@ -69,10 +64,7 @@ private class Side(
     private var gain = 1.0
     private var offset = 0.0
 
-    fun crop(
-        start: Int,
-        length: Int,
-    ) {
+    fun crop(start: Int, length: Int) {
         first = maxOf(first, (start - offset) / gain)
         last = minOf(last, (start + length - offset) / gain)
         offset -= start

@@ -4,6 +4,7 @@ import ai.phoneproof.EngineError
 import ai.phoneproof.contract.DType
 import ai.phoneproof.engine.Accelerator
 import ai.phoneproof.engine.Engine
+import ai.phoneproof.engine.EngineTensors
 import ai.phoneproof.engine.TensorInfo
 import ai.phoneproof.engine.TfLiteSignature
 import com.google.ai.edge.litert.CompiledModel
@@ -29,11 +30,11 @@ internal class LiteRtEngine(
     override val outputs: List<TensorInfo> = signature.outputs
     private val ins: List<TensorBuffer> = compiled.createInputBuffers()
     private val outs: List<TensorBuffer> = compiled.createOutputBuffers()
-    private val results =
-        outputs.map { ByteBuffer.allocateDirect(it.bytes).order(ByteOrder.nativeOrder()) }
+    private val results = EngineTensors.buffers(outputs)
     private val floats = FloatArray(
         if (inputs[0].dtype == DType.FLOAT32) inputs[0].bytes / 4 else 0,
     )
+    private var isClosed = false
     private val bytes = ByteArray(if (inputs[0].dtype.bytes == 1) inputs[0].bytes else 0)
 
     override fun run(input: ByteBuffer): List<ByteBuffer> {
@@ -48,6 +49,8 @@ internal class LiteRtEngine(
     }
 
     override fun close() {
+        if (isClosed) return
+        isClosed = true
         ins.forEach { it.close() }
         outs.forEach { it.close() }
         compiled.close()

@@ -5,6 +5,7 @@ import ai.phoneproof.engine.Accelerator
 import ai.phoneproof.engine.AcceleratorKind
 import ai.phoneproof.engine.Engine
 import ai.phoneproof.engine.EngineFactory
+import ai.phoneproof.engine.EngineTensors
 import ai.phoneproof.engine.ModelFile
 import ai.phoneproof.engine.TfLiteSignature
 import com.google.ai.edge.litert.Accelerator as LiteRtAccelerator
@@ -45,18 +46,17 @@ public class LiteRtEngines @JvmOverloads constructor(
 
     override fun open(model: ModelFile, accelerator: Accelerator): Engine {
         val signature = TfLiteSignature.read(model.bytes)
-        if (signature.inputs.size != 1) {
-            throw EngineError(
-                "the model does not have one input",
-                "${signature.inputs.size} inputs",
-                "use a model that phoneproof built",
-            )
-        }
+        EngineTensors.requireOneInput(signature.inputs)
+        var compiled: CompiledModel? = null
         try {
             val path = (model.file ?: copied(model)).path
-            val compiled = CompiledModel.create(path, options(accelerator), environment)
+            compiled = CompiledModel.create(path, options(accelerator), environment)
             return LiteRtEngine(compiled, signature, accelerator)
+        } catch (error: EngineError) {
+            compiled?.close()
+            throw error
         } catch (error: LiteRtException) {
+            compiled?.close()
             throw refused(error)
         } catch (error: IOException) {
             throw refused(error)
@@ -80,8 +80,13 @@ public class LiteRtEngines @JvmOverloads constructor(
         if (file.length() == model.bytes.capacity().toLong()) return file
         folder.mkdirs()
         val part = File.createTempFile("model", ".part", folder)
-        part.outputStream().channel.use { it.write(model.bytes.duplicate().apply { clear() }) }
-        if (!part.renameTo(file)) throw IOException("cannot write $file")
+        try {
+            val bytes = model.bytes.duplicate().apply { clear() }
+            part.outputStream().channel.use { while (bytes.hasRemaining()) it.write(bytes) }
+            if (!part.renameTo(file)) throw IOException("cannot write $file")
+        } finally {
+            part.delete()
+        }
         return file
     }
 

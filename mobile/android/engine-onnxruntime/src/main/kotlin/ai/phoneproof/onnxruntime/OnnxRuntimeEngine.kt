@@ -10,6 +10,7 @@ import ai.phoneproof.EngineError
 import ai.phoneproof.contract.DType
 import ai.phoneproof.engine.Accelerator
 import ai.phoneproof.engine.Engine
+import ai.phoneproof.engine.EngineTensors
 import ai.phoneproof.engine.TensorInfo
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
@@ -28,20 +29,14 @@ internal class OnnxRuntimeEngine(
     private val taken = LinkedHashMap<String, OnnxTensor>()
     private val given = HashMap<String, OnnxTensor>()
     private var source: ByteBuffer? = null
+    private var isClosed = false
 
     init {
         try {
             inputs = session.inputInfo.values.map(::info)
             outputs = session.outputInfo.values.map(::info)
-            if (inputs.size != 1) {
-                throw EngineError(
-                    "the model does not have one input",
-                    "${inputs.size} inputs",
-                    "use a model that phoneproof built",
-                )
-            }
-            results =
-                outputs.map { ByteBuffer.allocateDirect(it.bytes).order(ByteOrder.nativeOrder()) }
+            EngineTensors.requireOneInput(inputs)
+            results = EngineTensors.buffers(outputs)
             for ((info, buffer) in outputs.zip(results)) taken[info.name] = tensor(info, buffer)
         } catch (error: EngineError) {
             close()
@@ -60,6 +55,8 @@ internal class OnnxRuntimeEngine(
     }
 
     override fun close() {
+        if (isClosed) return
+        isClosed = true
         (given.values + taken.values).forEach { it.close() }
         given.clear()
         taken.clear()
@@ -83,7 +80,7 @@ internal class OnnxRuntimeEngine(
     private fun info(node: NodeInfo): TensorInfo {
         val tensor = node.info as? ai.onnxruntime.TensorInfo
         val dtype = TYPES[tensor?.type]
-        if (tensor == null || dtype == null || tensor.shape.any { it < 1 }) {
+        if (tensor == null || dtype == null || tensor.shape.any { it !in 1..Int.MAX_VALUE }) {
             throw EngineError(
                 "the model has a tensor that is not handled",
                 "${node.name}: ${node.info}",

@@ -31,6 +31,7 @@ class OnnxRuntimeEnginesTest {
                     assertArrayEquals(File(case, "${info.name}.bin").readBytes(), got)
                 }
             }
+            engine.close() // `use` closes it again
         }
     }
 

@@ -4,10 +4,10 @@ import ai.phoneproof.EngineError
 import ai.phoneproof.contract.DType
 import ai.phoneproof.engine.Accelerator
 import ai.phoneproof.engine.Engine
+import ai.phoneproof.engine.EngineTensors
 import ai.phoneproof.engine.TensorInfo
 import ai.phoneproof.engine.TfLiteSignature
 import java.nio.ByteBuffer
-import java.nio.ByteOrder
 import org.tensorflow.lite.DataType
 import org.tensorflow.lite.Delegate
 import org.tensorflow.lite.InterpreterApi
@@ -42,17 +42,12 @@ internal class TfLiteEngine(
             List(interpreter.inputTensorCount) { info(interpreter.getInputTensor(it), signature) }
         outputs =
             List(interpreter.outputTensorCount) { info(interpreter.getOutputTensor(it), signature) }
-        results = outputs.map { ByteBuffer.allocateDirect(it.bytes).order(ByteOrder.nativeOrder()) }
+        EngineTensors.requireOneInput(inputs)
+        results = EngineTensors.buffers(outputs)
         results.forEachIndexed { index, buffer -> taken[index] = buffer }
-        if (inputs.size != 1) {
-            throw EngineError(
-                "the model does not have one input",
-                "${inputs.size} inputs",
-                "use a model that phoneproof built",
-            )
-        }
     }
 
+    @Suppress("TooGenericExceptionCaught") // TensorFlow Lite does not say which it throws
     override fun run(input: ByteBuffer): List<ByteBuffer> {
         input.clear()
         given[0] = input

@@ -43,20 +43,21 @@ public class TfLiteEngines internal constructor(
         listOfNotNull(NPU.takeIf { npu != null }, GPU.takeIf { gpu != null }) +
             Accelerator.CPU_CHOICES
 
+    @Suppress("TooGenericExceptionCaught") // TensorFlow Lite does not say which it throws
     override fun open(model: ModelFile, accelerator: Accelerator): Engine {
         val delegate = delegate(accelerator)
+        var interpreter: InterpreterApi? = null
         try {
             val options = InterpreterApi.Options().setRuntime(RUNTIME)
             accelerator.threads?.let { options.setNumThreads(it) }
             delegate?.let { options.addDelegate(it) }
             val signature = TfLiteSignature.read(model.bytes)
-            return TfLiteEngine(create(model.bytes, options), delegate, accelerator, signature)
-        } catch (error: PhoneproofError) {
-            delegate?.close()
-            throw error
+            interpreter = create(model.bytes, options)
+            return TfLiteEngine(interpreter, delegate, accelerator, signature)
         } catch (error: RuntimeException) {
+            interpreter?.close()
             delegate?.close()
-            throw refused(error)
+            throw error as? PhoneproofError ?: refused(error)
         }
     }
 
@@ -66,9 +67,11 @@ public class TfLiteEngines internal constructor(
         AcceleratorKind.NPU -> made(npu, accelerator)
     }
 
+    @Suppress("TooGenericExceptionCaught") // a maker may throw what it likes
     private fun made(maker: DelegateMaker?, accelerator: Accelerator): Delegate {
+        if (maker == null) throw EngineError("$NAME has no ${accelerator.title}")
         try {
-            return maker?.make() ?: throw EngineError("$NAME has no ${accelerator.title}")
+            return maker.make()
         } catch (error: RuntimeException) {
             throw noDelegate(accelerator, error)
         } catch (error: LinkageError) {

@@ -61,7 +61,7 @@ private class BlockMeans(
         var total = 0
         for (row in top until top + high) {
             var at = source.row(row) + left * channels + channel
-            for (column in 0 until wide) {
+            repeat(wide) {
                 total += source.values[at].toInt() and 255
                 at += channels
             }
@@ -100,7 +100,7 @@ private fun shares(
     val found = ArrayList<Float>()
     val early = first - begin > SMALLEST_SHARE
     if (early) found.add(((first - begin) / length).toFloat())
-    for (index in first until last) found.add((1.0 / length).toFloat())
+    repeat(last - first) { found.add((1.0 / length).toFloat()) }
     if (end - last > SMALLEST_SHARE) {
         found.add((min(min(end - last, 1.0), length) / length).toFloat())
     }
