@@ -7,6 +7,7 @@ import ai.phoneproof.contract.OrientationRule
 import ai.phoneproof.pixels.GeometryPlan
 import ai.phoneproof.pixels.Orientation
 import ai.phoneproof.pixels.PixelPipeline
+import ai.phoneproof.pixels.YuvPicture
 import android.graphics.Bitmap
 import android.media.Image
 import java.nio.ByteBuffer
@@ -16,6 +17,7 @@ internal class PictureInput(input: ImageInput, binding: InputBinding) {
     private val pipeline = PixelPipeline(input, binding)
     private val reader = BitmapReader(input.colorProfile)
     val files = PictureDecoder(input.orientation)
+    private var camera: YuvPicture? = null
     private val isTurned = input.orientation == OrientationRule.EXIF
 
     /** Filled by the last call of fill. */
@@ -26,8 +28,10 @@ internal class PictureInput(input: ImageInput, binding: InputBinding) {
         pipeline.fill(reader.read(bitmap), orientation(rotationDegrees))
 
     /** A camera frame, turned likewise. */
-    fun fill(frame: Image?, rotationDegrees: Int): GeometryPlan =
-        pipeline.fill(cameraPicture(frame), orientation(rotationDegrees))
+    fun fill(frame: Image?, rotationDegrees: Int): GeometryPlan {
+        val picture = cameraPicture(frame, camera).also { camera = it }
+        return pipeline.fill(picture, orientation(rotationDegrees))
+    }
 
     /** The bytes of a picture file. */
     fun fill(file: ByteArray): GeometryPlan = files.decode(file).use { fill(it) }

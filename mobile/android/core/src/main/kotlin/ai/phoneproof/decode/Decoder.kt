@@ -81,7 +81,7 @@ public class Decoder(
             tensors.read(outputs, index)
             collect(head)
             placeBoxes(plan)
-            List(kept.count, ::detection)
+            List(kept.count) { rank -> detection(rank) }
         }
 
     /**

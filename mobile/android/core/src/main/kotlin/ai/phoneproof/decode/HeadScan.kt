@@ -25,6 +25,10 @@ internal class HeadScan(contract: Contract, binding: Binding, tensors: TensorCac
     } else {
         null
     }
+
+    /** A factor of at most 1 can be told only where an activation bounds it. */
+    private val isFactorBounded =
+        objectness == null || objectness.levels.all { it.activation == Activation.SIGMOID }
     private val named: IntArray
     private val flags = BooleanArray(scores.rows)
     private val row = FloatArray(scores.width)
@@ -54,7 +58,7 @@ internal class HeadScan(contract: Contract, binding: Binding, tensors: TensorCac
         scores.levels.forEachLevel { level, rows ->
             val first = scores.starts[level]
             val limit = limit(rows.activation, confidence)
-            if (limit == null) {
+            if (limit.isNaN()) {
                 flags.fill(true, first, first + rows.rows)
             } else {
                 rows.flagAbove(limit, named, flags, first)
@@ -66,25 +70,22 @@ internal class HeadScan(contract: Contract, binding: Binding, tensors: TensorCac
         for (level in indices) work(level, this[level])
     }
 
-    /** What a value before its activation must exceed; null where that cannot be said. */
-    private fun limit(activation: Activation, confidence: Float): Float? = when {
-        // A factor of at most 1 can be told only where an activation bounds it.
-        objectness != null && objectness.levels.any { it.activation != Activation.SIGMOID } -> {
-            null
-        }
+    /** What a value before its activation must exceed; NaN where that cannot be said. */
+    private fun limit(activation: Activation, confidence: Float): Float = when {
+        !isFactorBounded -> Float.NaN
 
         activation == Activation.NONE -> confidence
 
-        activation == Activation.SOFTMAX -> null
+        activation == Activation.SOFTMAX -> Float.NaN
 
-        confidence <= 0f || confidence >= 1f -> if (confidence <= 0f) null else confidence
+        confidence <= 0f || confidence >= 1f -> if (confidence <= 0f) Float.NaN else confidence
 
         else -> (ln(confidence / (1.0 - confidence)) - LOGIT_SLACK).toFloat()
     }
 
     /** Reads the row's scores into [row]; true where its best named one is over the threshold. */
     private fun passes(anchor: Int, confidence: Float): Boolean {
-        val factor = objectness?.activated(anchor, 0) ?: 1f
+        val factor = if (objectness == null) 1f else objectness.activated(anchor, 0)
         if (factor == 0f && objectness != null) return false
         scores.activatedRow(anchor, row)
         var best = Float.NEGATIVE_INFINITY

@@ -82,18 +82,41 @@ public class ArgbPicture @JvmOverloads constructor(
  * @throws ImageError a plane is shorter than that.
  */
 public class YuvPicture(
-    public val y: ByteBuffer,
-    public val u: ByteBuffer,
-    public val v: ByteBuffer,
+    y: ByteBuffer,
+    u: ByteBuffer,
+    v: ByteBuffer,
     height: Int,
     width: Int,
     public val yRowStride: Int,
     public val chromaRowStride: Int,
     public val chromaPixelStride: Int,
 ) : Picture(height, width) {
+    public var y: ByteBuffer = y
+        private set
+    public var u: ByteBuffer = u
+        private set
+    public var v: ByteBuffer = v
+        private set
+
     internal val chromaLength: Int get() = ((width + 1) / 2 - 1) * chromaPixelStride + 1
 
     init {
+        requirePlanes(y, u, v)
+    }
+
+    /**
+     * From now on this is the next frame, of the same size and strides: a camera needs one picture.
+     *
+     * @throws ImageError a plane is shorter than that; the picture stays as it was.
+     */
+    public fun pointTo(y: ByteBuffer, u: ByteBuffer, v: ByteBuffer) {
+        requirePlanes(y, u, v)
+        this.y = y
+        this.u = u
+        this.v = v
+    }
+
+    private fun requirePlanes(y: ByteBuffer, u: ByteBuffer, v: ByteBuffer) {
         val chromaRows = (height + 1) / 2
         requireLayout(height, width, 0, yRowStride, y.limit(), "the Y plane")
         if (chromaPixelStride < 1) throw wrongLayout("the chroma planes", "pixel stride < 1")
