@@ -19,15 +19,10 @@ public struct PHPickerConfiguration {
 
 public struct PHPickerResult { public var itemProvider: NSItemProvider { NSItemProvider() } }
 
-#if PICKER_IS_ISOLATED
-  @MainActor public protocol PHPickerViewControllerDelegate: AnyObject {
-    func picker(_ picker: PHPickerViewController, didFinishPicking results: [PHPickerResult])
-  }
-#else
-  public protocol PHPickerViewControllerDelegate: AnyObject {
-    func picker(_ picker: PHPickerViewController, didFinishPicking results: [PHPickerResult])
-  }
-#endif
+// Not isolated here; the app fits an isolated one, too.
+public protocol PHPickerViewControllerDelegate: AnyObject {
+  func picker(_ picker: PHPickerViewController, didFinishPicking results: [PHPickerResult])
+}
 
 public final class PHPickerViewController: UIViewController {
   public init(configuration: PHPickerConfiguration) {}
