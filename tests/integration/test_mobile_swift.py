@@ -8,22 +8,18 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from phoneproof.core.device_results import DeviceResults
-from tests.integration.swift_chroot import Swift, toolchain
+from tests.integration.mobile_swift_build import FLAGS, VECTORS, built
+from tests.integration.swift_chroot import Swift
 from tests.vectors.random_cases import main as write_random_cases
 
 pytestmark = pytest.mark.timeout(1800)
 
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "mobile" / "ios"
-VECTORS = ROOT / "mobile" / "vectors"
 AREAS = sorted(path.stem for path in VECTORS.glob("*.json") if path.stem != "schema")
-FLAGS = "-c release -Xswiftc -enable-testing"
 STUBS = ("CoreVideo", "CoreML", "CoreGraphics", "ImageIO", "UIKit")
 """In the order in which they import each other."""
 RANDOM_CASES = 500
@@ -47,20 +43,16 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    root = toolchain()
-    folder = tmp_path_factory.mktemp("swift")
-    shutil.copytree(PACKAGE, folder / "ios", ignore=shutil.ignore_patterns(".build"))
-    shutil.copytree(VECTORS, folder / "vectors")
-    assert write_random_cases([str(RANDOM_CASES), str(SEED), str(folder / "random.json")]) == 0
-    swift = Swift(root=root, folder=folder)
-    said = swift.succeed(f"cd ios && swift build --build-tests {FLAGS}")
-    env = {
-        "PHONEPROOF_VECTORS": "/work/vectors",
-        "PHONEPROOF_VECTORS_EXTRA": "/work/random.json",
-        "PHONEPROOF_DEVICE_RESULTS": "/work/device-results.json",
-    }
-    tested = swift.succeed(f"cd ios && swift test --skip-build {FLAGS}", env)
-    return Run(swift=swift, said=said, tested=tested)
+    package = built(tmp_path_factory)
+    random = package.folder / "random.json"
+    assert write_random_cases([str(RANDOM_CASES), str(SEED), str(random)]) == 0
+    tested = package.test(
+        "--skip PhoneproofLiteRTTests",  # they have a file of their own, with real models
+        PHONEPROOF_VECTORS="/work/vectors",
+        PHONEPROOF_VECTORS_EXTRA="/work/random.json",
+        PHONEPROOF_DEVICE_RESULTS="/work/device-results.json",
+    )
+    return Run(swift=package.swift, said=package.said, tested=tested)
 
 
 def test_it_compiles_without_a_warning(run: Run) -> None:

@@ -14,6 +14,7 @@ final class DetectionDecoder {
   private let maxima: Memory<Float>
   private let row: Memory<Float>
   private var candidates: [Candidate] = []
+  private var suppression = Suppression()
 
   init(_ contract: Contract, _ binding: Binding) throws {
     self.contract = contract
@@ -67,16 +68,18 @@ final class DetectionDecoder {
     } else if !columns.isEmpty {
       addHeads()
     }
-    var kept: [Candidate]
     if let nms = policy.nms, !isFinalInFile {
       Suppression.bestFirst(&candidates, limit: nms.preTopK)
-      kept = Suppression.kept(candidates, nms)
-    } else {
-      Suppression.bestFirst(
-        &candidates, limit: policy.nms?.maxDetections ?? Self.finalDetections)
-      kept = candidates
+      suppression.keep(of: candidates, nms)
+      return detections(suppression.kept, plan)
     }
-    return kept.map {
+    Suppression.bestFirst(
+      &candidates, limit: policy.nms?.maxDetections ?? Self.finalDetections)
+    return detections(candidates, plan)
+  }
+
+  private func detections(_ kept: [Candidate], _ plan: GeometryPlan) -> [Detection] {
+    kept.map {
       Detection(
         classIndex: $0.classIndex, label: contract.label(of: $0.classIndex), score: $0.score,
         box: plan.toOriginal($0.box))

@@ -6,7 +6,11 @@ struct Candidate {
   let box: Box
 }
 
-enum Suppression {
+/// Greedy suppression. Its memory is kept for the next picture.
+struct Suppression {
+  private(set) var kept: [Candidate] = []
+  private var areas: [Float] = []
+
   /// The `limit` best, by score descending; equal scores in the order they come.
   static func bestFirst(_ candidates: inout [Candidate], limit: Int) {
     // Candidates come by row, then class: ties are broken by these, so no stable sort is needed.
@@ -17,19 +21,19 @@ enum Suppression {
     if candidates.count > limit { candidates.removeLast(candidates.count - limit) }
   }
 
-  /// Greedy suppression of candidates that are best first: IoU without +1 in float32, negative
-  /// sides count as 0, an empty union has IoU 0. A candidate that no kept one suppresses is kept.
-  static func kept(_ candidates: [Candidate], _ settings: DecodePolicy.NMS) -> [Candidate] {
+  /// Fills `kept` from candidates that are best first: IoU without +1 in float32, negative sides
+  /// count as 0, an empty union has IoU 0. A candidate that no kept one suppresses is kept.
+  mutating func keep(of candidates: [Candidate], _ settings: DecodePolicy.NMS) {
     let limit = Float(settings.iou)
-    var kept: [Candidate] = []
-    var areas: [Float] = []
+    kept.removeAll(keepingCapacity: true)
+    areas.removeAll(keepingCapacity: true)
     for one in candidates {
       if kept.count == settings.maxDetections { break }
-      let area = area(one.box)
+      let area = Self.area(one.box)
       let isSuppressed = kept.indices.contains { index in
         let other = kept[index]
         guard settings.classAgnostic || other.classIndex == one.classIndex else { return false }
-        let inter = intersection(one.box, other.box)
+        let inter = Self.intersection(one.box, other.box)
         return inter / (area + areas[index] - inter) > limit
       }
       if !isSuppressed {
@@ -37,7 +41,6 @@ enum Suppression {
         areas.append(area)
       }
     }
-    return kept
   }
 
   private static func area(_ box: Box) -> Float {
