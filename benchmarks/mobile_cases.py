@@ -13,6 +13,7 @@ from benchmarks.acceptance_cases import (
     FLOAT_VALUES,
     IMAGENET,
     PIXEL_VALUES,
+    SINGLE,
     SQUARE_CROP,
     WEATHER,
 )
@@ -28,7 +29,7 @@ class Case:
     """A bundle.
 
     precisions: of its TFLite files. contract: lines instead of the inferred ``[contract]``.
-    evaluated: pictures that the build judges on.
+    evaluated: pictures that the build judges on. shown: of `single`, before the set's own.
     """
 
     name: str
@@ -37,10 +38,16 @@ class Case:
     precisions: tuple[str, ...] = ("float32",)
     contract: str = ""
     evaluated: int = 16
+    shown: tuple[str, ...] = ()
 
 
 CASES: Final = (
-    Case(name="ultraface", model="detect/version-RFB-320.onnx", images=COCO),
+    Case(
+        name="ultraface",
+        model="detect/version-RFB-320.onnx",
+        images=COCO,
+        shown=("faces_10.jpg", "faces_11.jpg", "zidane.jpg"),
+    ),
     Case(
         name="weather",
         model="classify/yolov8n-cls_weather_best.pt",
@@ -72,6 +79,11 @@ def photographs(case: Case) -> Sequence[Path]:
     """Every picture of the case's set, in an order that mixes its classes."""
     found = sorted((ASSETS / case.images).rglob("*.[jJ][pP]*[gG]"))
     return [*found[::7], *(path for place, path in enumerate(found) if place % 7)]
+
+
+def shown(case: Case) -> Sequence[Path]:
+    """Pictures that show what the model finds, where its set does not."""
+    return [ASSETS / SINGLE / name for name in case.shown]
 
 
 def bundle(case: Case, folder: Path) -> Path:
