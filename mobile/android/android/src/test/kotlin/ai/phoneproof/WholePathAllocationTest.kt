@@ -30,8 +30,7 @@ class WholePathAllocationTest {
         for (found in listOf(0, 1, 8)) {
             val bundle = SmallDetector(temporary.newFolder(), found)
             val options = VisionModelOptions(store = MemoryStore())
-            val model =
-                VisionModel.fromFile(context, bundle.folder, bundle.path, bundle, options)
+            val model = VisionModel.fromFile(context, bundle.folder, bundle.path, bundle, options)
             model.use {
                 assertEquals(found, it.detect(bitmap).size)
                 val results = EMPTY_LIST + found * RESULT + if (found > 0) ARRAY else 0

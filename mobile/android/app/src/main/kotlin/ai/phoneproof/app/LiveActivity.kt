@@ -37,12 +37,11 @@ class LiveActivity :
         preview = findViewById(R.id.preview)
         boxes = findViewById(R.id.boxes)
         status = findViewById(R.id.status)
-        status.keepClearOfBars()
+        status.keepClearOfBars(isAtBottom = true)
         preview.surfaceTextureListener = this
-        governor =
-            ThermalGovernor(AndroidThermalSource(this)) { now ->
-                if (now.framesPerSecond == 0.0) say { getString(R.string.live_paused) }
-            }
+        governor = ThermalGovernor(AndroidThermalSource(this)) { now ->
+            if (now.framesPerSecond == 0.0) say { getString(R.string.live_paused) }
+        }
         if (!CameraFeed.isAllowed(this)) {
             requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
         }
@@ -93,7 +92,7 @@ class LiveActivity :
     }
 
     /** On the model's thread. */
-    private fun look(frame: Image) {
+    internal fun look(frame: Image) {
         if (!governor.admits(System.nanoTime())) return
         try {
             val model = app.host.model()
@@ -114,7 +113,7 @@ class LiveActivity :
                 status.text = listOf(findings.describe(this), speed).joinToString("\n")
             }
         } catch (error: PhoneproofError) {
-            say { error.asText() }
+            say { error.describe(this) }
         }
     }
 
@@ -131,12 +130,11 @@ class LiveActivity :
         val (width, height) = preview.width.toFloat() to preview.height.toFloat()
         val isAcross = camera.sensorDegrees % HALF_TURN != 0
         val size = camera.size
-        val upright =
-            if (isAcross) {
-                RectF(0f, 0f, size.height.toFloat(), size.width.toFloat())
-            } else {
-                RectF(0f, 0f, size.width.toFloat(), size.height.toFloat())
-            }
+        val upright = if (isAcross) {
+            RectF(0f, 0f, size.height.toFloat(), size.width.toFloat())
+        } else {
+            RectF(0f, 0f, size.width.toFloat(), size.height.toFloat())
+        }
         upright.offset(width / 2 - upright.centerX(), height / 2 - upright.centerY())
         val view = RectF(0f, 0f, width, height)
         val matrix = Matrix()
@@ -150,17 +148,10 @@ class LiveActivity :
         preview.setTransform(matrix)
     }
 
-    override fun onSurfaceTextureAvailable(
-        texture: SurfaceTexture,
-        width: Int,
-        height: Int,
-    ) = start()
+    override fun onSurfaceTextureAvailable(texture: SurfaceTexture, width: Int, height: Int) =
+        start()
 
-    override fun onSurfaceTextureSizeChanged(
-        texture: SurfaceTexture,
-        width: Int,
-        height: Int,
-    ) {
+    override fun onSurfaceTextureSizeChanged(texture: SurfaceTexture, width: Int, height: Int) {
         feed?.let(::fitPreview)
     }
 
@@ -175,12 +166,11 @@ class LiveActivity :
     private companion object {
         const val HALF_TURN = 180
         const val FULL_TURN = 360
-        val DEGREES =
-            mapOf(
-                Surface.ROTATION_0 to 0,
-                Surface.ROTATION_90 to 90,
-                Surface.ROTATION_180 to 180,
-                Surface.ROTATION_270 to 270,
-            )
+        val DEGREES = mapOf(
+            Surface.ROTATION_0 to 0,
+            Surface.ROTATION_90 to 90,
+            Surface.ROTATION_180 to 180,
+            Surface.ROTATION_270 to 270,
+        )
     }
 }

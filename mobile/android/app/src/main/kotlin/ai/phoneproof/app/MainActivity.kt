@@ -47,7 +47,7 @@ class MainActivity : Activity() {
         findViewById<Button>(R.id.take).setOnClickListener { takePhotoIfAllowed() }
         findViewById<Button>(R.id.live).setOnClickListener { start(LiveActivity::class.java) }
         findViewById<Button>(R.id.details).setOnClickListener { start(DetailsActivity::class.java) }
-        photo = state?.getString(PHOTO)?.let(Uri::parse) ?: intent.data
+        photo = state?.getString(PHOTO)?.let(Uri::parse)
         listModels(findViewById(R.id.models))
         look()
     }
@@ -69,21 +69,20 @@ class MainActivity : Activity() {
         adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item)
         spinner.adapter = adapter
         spinner.setSelection(models.indexOf(host.chosen))
-        spinner.onItemSelectedListener =
-            object : AdapterView.OnItemSelectedListener {
-                override fun onItemSelected(
-                    parent: AdapterView<*>?,
-                    view: View?,
-                    position: Int,
-                    id: Long,
-                ) {
-                    if (models[position] == host.chosen) return
-                    host.chosen = models[position]
-                    look()
-                }
-
-                override fun onNothingSelected(parent: AdapterView<*>?) = Unit
+        spinner.onItemSelectedListener = object : AdapterView.OnItemSelectedListener {
+            override fun onItemSelected(
+                parent: AdapterView<*>?,
+                view: View?,
+                position: Int,
+                id: Long,
+            ) {
+                if (models[position] == host.chosen) return
+                host.chosen = models[position]
+                look()
             }
+
+            override fun onNothingSelected(parent: AdapterView<*>?) = Unit
+        }
     }
 
     private fun look() {
@@ -100,10 +99,7 @@ class MainActivity : Activity() {
         }
     }
 
-    private fun seen(
-        model: VisionModel,
-        uri: Uri,
-    ): Seen {
+    private fun seen(model: VisionModel, uri: Uri): Seen {
         val start = System.nanoTime()
         val findings = model.findIn(this, uri)
         val nanos = System.nanoTime() - start
@@ -111,8 +107,7 @@ class MainActivity : Activity() {
         val input = model.contract.image
         val shown = Photo.load(this, uri, input.orientation)
         val region = VisibleRegion.of(input, shown.width, shown.height)
-        val caption =
-            getString(R.string.took, Latency.millis(nanos), model.acceleratorInUse.title)
+        val caption = getString(R.string.took, Latency.millis(nanos), model.acceleratorInUse.title)
         return Seen(shown, region, findings, caption)
     }
 
@@ -124,18 +119,17 @@ class MainActivity : Activity() {
 
     private fun show(error: Throwable) {
         picture.clear()
-        results.text = error.asText()
+        results.text = error.describe(this)
     }
 
     private fun start(screen: Class<out Activity>) = startActivity(Intent(this, screen))
 
     private fun pickPhoto() {
-        val intent =
-            if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU) {
-                Intent(MediaStore.ACTION_PICK_IMAGES)
-            } else {
-                Intent(Intent.ACTION_GET_CONTENT).addCategory(Intent.CATEGORY_OPENABLE)
-            }
+        val intent = if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU) {
+            Intent(MediaStore.ACTION_PICK_IMAGES)
+        } else {
+            Intent(Intent.ACTION_GET_CONTENT).addCategory(Intent.CATEGORY_OPENABLE)
+        }
         ask(intent.setType("image/*"), PICK, R.string.no_photo_app)
     }
 
@@ -157,11 +151,7 @@ class MainActivity : Activity() {
         ask(intent.addFlags(flags), TAKE, R.string.no_camera_app)
     }
 
-    private fun ask(
-        intent: Intent,
-        code: Int,
-        nobody: Int,
-    ) {
+    private fun ask(intent: Intent, code: Int, nobody: Int) {
         try {
             @Suppress("DEPRECATION")
             startActivityForResult(intent, code)
@@ -184,11 +174,7 @@ class MainActivity : Activity() {
     }
 
     @Deprecated("Its successor is not in the framework.")
-    override fun onActivityResult(
-        code: Int,
-        result: Int,
-        data: Intent?,
-    ) {
+    override fun onActivityResult(code: Int, result: Int, data: Intent?) {
         @Suppress("DEPRECATION")
         super.onActivityResult(code, result, data)
         if (result != RESULT_OK) return

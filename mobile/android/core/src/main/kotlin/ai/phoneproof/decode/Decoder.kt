@@ -15,15 +15,7 @@ import java.util.concurrent.atomic.AtomicBoolean
 private const val FINAL_DETECTIONS = 300
 
 private val DECODED_ROLES =
-    setOf(
-        Role.BOXES,
-        Role.DFL,
-        Role.SCORES,
-        Role.OBJECTNESS,
-        Role.CLASSES,
-        Role.COUNT,
-        Role.RAW,
-    )
+    setOf(Role.BOXES, Role.DFL, Role.SCORES, Role.OBJECTNESS, Role.CLASSES, Role.COUNT, Role.RAW)
 
 /**
  * From output tensors to results, equal to the Python reference: same order, same classes, boxes
@@ -32,10 +24,7 @@ private val DECODED_ROLES =
  * @throws BindingError binding and contract do not fit each other, or a head that this version does
  *   not decode.
  */
-public class Decoder(
-    private val contract: Contract,
-    private val binding: Binding,
-) {
+public class Decoder(private val contract: Contract, private val binding: Binding) {
     private val tensors = TensorCache()
     private val source: CandidateSource?
     private val classifier: ClassRanking?
@@ -51,14 +40,13 @@ public class Decoder(
         policy = binding.decodeOverride ?: contract.decode
         source = if (contract.task == Task.DETECT) detector() else null
         classifier = if (contract.task == Task.CLASSIFY) ranking() else null
-        raw =
-            if (contract.task == Task.RAW) {
-                binding.tensors.map { name ->
-                    tensors.of(binding.outputs.first { it.tensor == name })
-                }
-            } else {
-                emptyList()
+        raw = if (contract.task == Task.RAW) {
+            binding.tensors.map { name ->
+                tensors.of(binding.outputs.first { it.tensor == name })
             }
+        } else {
+            emptyList()
+        }
     }
 
     /**
@@ -75,14 +63,13 @@ public class Decoder(
         outputs: List<OutputTensor>,
         plan: GeometryPlan,
         index: Int = 0,
-    ): List<Detection> =
-        exclusively {
-            val head = source ?: throw otherTask(Task.DETECT)
-            tensors.read(outputs, index)
-            collect(head)
-            placeBoxes(plan)
-            List(kept.count) { rank -> detection(rank) }
-        }
+    ): List<Detection> = exclusively {
+        val head = source ?: throw otherTask(Task.DETECT)
+        tensors.read(outputs, index)
+        collect(head)
+        placeBoxes(plan)
+        List(kept.count) { rank -> detection(rank) }
+    }
 
     /**
      * Classes of one image that have a label, most probable first, equal ones by index.
@@ -91,10 +78,7 @@ public class Decoder(
      * @throws ai.phoneproof.OutputError tensors that do not fit the binding.
      */
     @JvmOverloads
-    public fun classes(
-        outputs: List<OutputTensor>,
-        index: Int = 0,
-    ): List<Classification> =
+    public fun classes(outputs: List<OutputTensor>, index: Int = 0): List<Classification> =
         exclusively {
             val ranking = classifier ?: throw otherTask(Task.CLASSIFY)
             tensors.read(outputs, index)
@@ -108,15 +92,11 @@ public class Decoder(
      * @throws ai.phoneproof.OutputError tensors that do not fit the binding.
      */
     @JvmOverloads
-    public fun raw(
-        outputs: List<OutputTensor>,
-        index: Int = 0,
-    ): List<RawTensor> =
-        exclusively {
-            if (contract.task != Task.RAW) throw otherTask(Task.RAW)
-            tensors.read(outputs, index)
-            raw.map { RawTensor(it.name, it.shape, it.values.copyOf()) }
-        }
+    public fun raw(outputs: List<OutputTensor>, index: Int = 0): List<RawTensor> = exclusively {
+        if (contract.task != Task.RAW) throw otherTask(Task.RAW)
+        tensors.read(outputs, index)
+        raw.map { RawTensor(it.name, it.shape, it.values.copyOf()) }
+    }
 
     private fun collect(head: CandidateSource) {
         val rules = checkNotNull(policy) { "a detector has a policy" }
@@ -204,12 +184,11 @@ public class Decoder(
         }
     }
 
-    private fun otherTask(asked: Task): ContractError =
-        ContractError(
-            "the contract's task is another one",
-            "task ${contract.task.name.lowercase()}, asked for ${asked.name.lowercase()}",
-            "call the function of the contract's task",
-        )
+    private fun otherTask(asked: Task): ContractError = ContractError(
+        "the contract's task is another one",
+        "task ${contract.task.name.lowercase()}, asked for ${asked.name.lowercase()}",
+        "call the function of the contract's task",
+    )
 
     private inline fun <T> exclusively(work: () -> T): T {
         if (!busy.compareAndSet(false, true)) {
@@ -227,10 +206,7 @@ public class Decoder(
 }
 
 /** As many classes as the contract has labels, where it has any. */
-internal fun requireLabels(
-    classes: Int,
-    contract: Contract,
-) {
+internal fun requireLabels(classes: Int, contract: Contract) {
     if (contract.labels.isEmpty() || classes == contract.labels.size) return
     throw BindingError(
         "the model has another number of classes than the contract has labels",

@@ -73,13 +73,9 @@ internal class HeadScan(contract: Contract, binding: Binding, tensors: TensorCac
     /** What a value before its activation must exceed; NaN where that cannot be said. */
     private fun limit(activation: Activation, confidence: Float): Float = when {
         !isFactorBounded -> Float.NaN
-
         activation == Activation.NONE -> confidence
-
         activation == Activation.SOFTMAX -> Float.NaN
-
         confidence <= 0f || confidence >= 1f -> if (confidence <= 0f) Float.NaN else confidence
-
         else -> (ln(confidence / (1.0 - confidence)) - LOGIT_SLACK).toFloat()
     }
 
