@@ -31,7 +31,7 @@ final class SteadyStateTests: XCTestCase {
     let factory = try LiteRtEngines(library: Environment.library())
     let model = try BundleRun.largest().open(factory)
     var kept: [Data] = []
-    let grown = try Self.growth(300) { kept.append(try model.pixelDump($0)) }
+    let grown = try Self.growth(1000) { kept.append(try model.pixelDump($0)) }
     XCTAssertGreaterThan(grown, Self.mostKilobytes)
   }
 
