@@ -36,10 +36,10 @@ swift:
 		echo "not root, so no Swift toolchain is made: tests/integration/test_apple_kit.py needs one"; \
 	fi
 
-# Maven and a JDK for the Android library's tests. Without them those are skipped by name, and fail
-# where CI is set.
+# Maven, a JDK and Debian's Android tools for the tests of the Android library and its apps. Without
+# them those are skipped by name, and fail where CI is set.
 android:
-	@scripts/android_toolchain.sh || { echo "no Maven with a JDK 17"; test -z "$$CI"; }
+	@scripts/android_toolchain.sh || { echo "no toolchain for Android"; test -z "$$CI"; }
 
 test: lint types swift android
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist loadfile

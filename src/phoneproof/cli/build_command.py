@@ -87,6 +87,8 @@ def _show(outcome: BuildOutcome, as_json: bool) -> None:
     from rich.markup import escape
 
     from phoneproof.cli.check_table import print_report
+    from phoneproof.package.android_app import PROJECT
+    from phoneproof.package.ios_app import APP
 
     console, folder = Console(), escape(str(outcome.folder))
     print_report(console, outcome.report)
@@ -97,3 +99,7 @@ def _show(outcome: BuildOutcome, as_json: bool) -> None:
         console.print(what, soft_wrap=True)
     page = escape(str(outcome.folder / "report.html"))
     console.print(f"report    {page}", soft_wrap=True)
+    for path, program in ((PROJECT, "Android Studio"), (APP, "Xcode")):
+        if (outcome.folder / path).is_dir():
+            app = escape(str(outcome.folder / path))
+            console.print(f"app       {app}  (open it in {program})", soft_wrap=True)
