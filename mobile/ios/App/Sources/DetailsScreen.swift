@@ -9,12 +9,20 @@ struct DetailsScreen: View {
   @StateObject private var measurements = Measurements()
   @State private var sustainedSeconds = 0
   @State private var shared: SharedFile?
+  @State private var units: Units?
+
+  private struct Units: Sendable {
+    let inUse: Accelerator?
+    let whyNot: [Trial]
+  }
 
   var body: some View {
     List {
       Section("Accelerator") {
-        Text(model.acceleratorInUse?.title ?? "none").font(.headline)
-        ForEach(Array(model.whyNot.enumerated()), id: \.offset) { TrialRow(trial: $1) }
+        if let units {
+          Text(units.inUse?.title ?? "none").font(.headline)
+          ForEach(Array(units.whyNot.enumerated()), id: \.offset) { TrialRow(trial: $1) }
+        }
       }
       Section("Self-test") {
         Stepper(
@@ -24,6 +32,12 @@ struct DetailsScreen: View {
         }
         .disabled(measurements.isRunning)
         outcome
+      }
+    }
+    .task {
+      // The model answers between two pictures; the screen does not wait for it.
+      units = try? await model.asynchronously {
+        Units(inUse: $0.acceleratorInUse, whyNot: $0.whyNot)
       }
     }
     .sheet(item: $shared) { ShareSheet(file: $0.url) }

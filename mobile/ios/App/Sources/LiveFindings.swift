@@ -19,7 +19,7 @@ final class LiveFindings: ObservableObject {
 
   func start(_ model: VisionModel) async {
     do {
-      let camera = try await Camera(model) { event in
+      let camera = try await Camera(model) { [weak self] event in
         Task { @MainActor [weak self] in self?.take(event) }
       }
       // The screen may be gone by now.

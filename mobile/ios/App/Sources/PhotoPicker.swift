@@ -12,6 +12,8 @@ struct PhotoPicker: UIViewControllerRepresentable {
   func makeUIViewController(context: Context) -> PHPickerViewController {
     var configuration = PHPickerConfiguration()
     configuration.filter = .images
+    // The file as it is: its pixels and its orientation.
+    configuration.preferredAssetRepresentationMode = .current
     let picker = PHPickerViewController(configuration: configuration)
     picker.delegate = context.coordinator
     return picker
@@ -34,7 +36,6 @@ struct PhotoPicker: UIViewControllerRepresentable {
         Task { @MainActor in picked(nil) }
         return
       }
-      // The file as it is: its pixels and its orientation.
       provider.loadDataRepresentation(forTypeIdentifier: UTType.image.identifier) { data, error in
         let result = Result { try Self.photo(data, error) }
         Task { @MainActor in picked(result) }

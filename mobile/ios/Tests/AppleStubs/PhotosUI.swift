@@ -13,6 +13,8 @@ public final class NSItemProvider: NSObject {
 public struct PHPickerFilter: Sendable { public static let images = PHPickerFilter() }
 
 public struct PHPickerConfiguration {
+  public enum AssetRepresentationMode: Int, Sendable { case automatic, current, compatible }
+  public var preferredAssetRepresentationMode = AssetRepresentationMode.automatic
   public init() {}
   public var filter: PHPickerFilter?
 }
