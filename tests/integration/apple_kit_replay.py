@@ -34,8 +34,8 @@ def with_stubs(kit: Path, target: Path) -> Path:
         shutil.copytree(STUBS / name, target / "Sources" / name)
     path = target / "Package.swift"
     text = path.read_text()
-    users = 'dependencies: ["GoldenVectors"],\n      resources'
-    names = ", ".join(f'"{name}"' for name in ("GoldenVectors", *MODULES))
+    users = 'dependencies: ["GoldenVectors", "PhoneproofCore"],\n      resources'
+    names = ", ".join(f'"{name}"' for name in ("GoldenVectors", "PhoneproofCore", *MODULES))
     assert text.count(users) == 1
     text = text.replace(users, f"dependencies: [{names}],\n      resources")
     stubs = (

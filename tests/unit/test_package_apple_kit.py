@@ -15,9 +15,10 @@ from phoneproof.core.binding import Precision
 from phoneproof.core.golden import GoldenIndex
 from phoneproof.core.json_format import parse
 from phoneproof.package import apple_kit
-from phoneproof.package.apple_kit import KIT, PAYLOAD, SOURCES, Kit, write_apple_kit
+from phoneproof.package.apple_kit import KIT, PAYLOAD, SHARED, SOURCES, Kit, write_apple_kit
 from phoneproof.package.bundle import read_bundle
 from phoneproof.package.golden import make_golden
+from phoneproof.package.mobile_sources import mobile_folder
 from tests.unit import report_samples as samples
 from tests.unit import test_package_golden as golden_tests
 from tests.unit.device_samples import Shipped, ship, with_float_pixels
@@ -32,13 +33,27 @@ def kit_of(bundle: Path) -> Kit:
     return parse((bundle / KIT / PAYLOAD / "kit.json").read_bytes(), Kit, what="kit")
 
 
+def files_of(folder: Path) -> dict[Path, bytes]:
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
 def test_sources_are_shipped_as_they_are(shipped: Shipped) -> None:
-    ours = {p.relative_to(SOURCES): p.read_bytes() for p in SOURCES.rglob("*") if p.is_file()}
-    kit = shipped.folder / KIT
-    files = {p.relative_to(kit): p.read_bytes() for p in kit.rglob("*") if p.is_file()}
+    ours = files_of(SOURCES)
+    for source, target in SHARED.items():
+        shared = files_of(mobile_folder() / "ios" / source)
+        assert shared
+        ours |= {Path(target) / path: data for path, data in shared.items()}
+    files = files_of(shipped.folder / KIT)
     theirs = {path: data for path, data in files.items() if "Payload" not in path.parts}
     assert theirs == ours
     assert {path.suffix for path in ours} == {".swift", ".md"}
+
+
+def test_nothing_is_there_twice() -> None:
+    """What the library has is not in the kit's own sources as well."""
+    shared = {path.name for ours in SHARED for path in files_of(mobile_folder() / "ios" / ours)}
+    assert "SHA256.swift" in shared
+    assert not shared & {path.name for path in files_of(SOURCES)}
 
 
 def test_a_bundle_with_a_kit_is_whole(shipped: Shipped) -> None:

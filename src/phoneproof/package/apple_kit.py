@@ -1,13 +1,13 @@
 """``ios/Verify/``: a Swift package that repeats the golden vectors on a Mac or an iPhone.
 
-Its sources are the same for every model and lie in ``apple_verify/`` beside this file; the payload
-is generated: the Apple artifacts, their golden vectors, and what has to be fed. It is complete in
-itself, because it is copied to another machine.
+Its sources are the same for every model: they lie in ``apple_verify/`` beside this file, and what
+it has in common with the Swift library comes from there. The payload is generated: the Apple
+artifacts, their golden vectors, and what has to be fed. It is complete in itself, because it is
+copied to another machine.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.core.tolerances import FLOAT16_SNR_DB, FLOAT32_SNR_DB, RAW_SNR_DB
 from phoneproof.package.golden import INDEX, preprocessor
 from phoneproof.package.golden_tensors import tensor_sha256
+from phoneproof.package.mobile_sources import copy_sources, mobile_folder
 from phoneproof.pixels.image import read_image
 from phoneproof.pixels.preprocess import Preprocessor
 from phoneproof.pixels.values import value_tables
@@ -30,6 +31,11 @@ from phoneproof.pixels.values import value_tables
 KIT: Final = "ios/Verify"
 SOURCES: Final = Path(__file__).parent / "apple_verify"
 PAYLOAD: Final = "Sources/PhoneproofVerify/Payload"
+SHARED: Final = {
+    "Sources/PhoneproofCore": "Sources/PhoneproofCore",
+    "Sources/Phoneproof/Device": "Sources/GoldenVectors/Device",
+}
+"""Folders of the Swift library and where they lie in the kit."""
 FORMATS: Final[frozenset[Format]] = frozenset({"coreml", "coreai"})
 
 LEAST_DECIBELS: Final[dict[Precision, float]] = {
@@ -112,10 +118,12 @@ def write_apple_kit(bundle: Path, contract: Contract, artifacts: Sequence[Artifa
     chosen = [one for one in fitting if one.id in known]
     if index is None or not chosen:
         return
-    _copy(SOURCES, bundle / KIT)
+    copy_sources(SOURCES, bundle / KIT)
+    for ours, theirs in SHARED.items():
+        copy_sources(mobile_folder() / "ios" / ours, bundle / KIT / theirs)
     payload = bundle / KIT / PAYLOAD
     for artifact in chosen:
-        _copy(bundle / artifact.path, payload / artifact.path)
+        copy_sources(bundle / artifact.path, payload / artifact.path)
     cases = [case for case in index.cases if "lossless" in case.flags]
     _copy_golden(bundle / "golden", payload / "golden", cases, {one.id for one in chosen})
     kit = Kit(
@@ -132,27 +140,16 @@ def _index(bundle: Path) -> GoldenIndex | None:
     return parse(path.read_bytes(), GoldenIndex, what=INDEX) if path.is_file() else None
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file or a folder; what a Swift build left beside its sources stays."""
-    if source.is_dir():
-        for path in source.iterdir():
-            if path.name != ".build":
-                _copy(path, target / path.name)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-
-
 def _copy_golden(
     golden: Path, target: Path, cases: Sequence[GoldenCase], artifacts: set[str]
 ) -> None:
     """The index as it is (its hash is its identity) and the outputs of the kit's artifacts."""
-    _copy(golden / INDEX, target / INDEX)
+    copy_sources(golden / INDEX, target / INDEX)
     for case in cases:
         for outputs in case.expected.artifacts:
             if outputs.artifact in artifacts:
                 for output in outputs.outputs:
-                    _copy(golden / output.file, target / output.file)
+                    copy_sources(golden / output.file, target / output.file)
 
 
 def _described(

@@ -28,51 +28,6 @@ public struct ModelFile: Sendable {
   }
 }
 
-/// SHA-256 of a file, or of a folder's sorted `path NUL sha256` lines (`phoneproof.core.artifact`).
-enum TreeHash {
-  private static let block = 1 << 20
-
-  static func hexDigest(of url: URL) throws -> String {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else {
-      throw CocoaError(.fileNoSuchFile)
-    }
-    return isFolder.boolValue ? try folder(url) : try file(url)
-  }
-
-  private static func file(_ url: URL) throws -> String {
-    let handle = try FileHandle(forReadingFrom: url)
-    defer { try? handle.close() }
-    var hash = SHA256()
-    while let data = try handle.read(upToCount: block), !data.isEmpty {
-      data.withUnsafeBytes { hash.update($0) }
-    }
-    return hash.hexDigest()
-  }
-
-  private static func folder(_ url: URL) throws -> String {
-    let root = url.resolvingSymlinksInPath().path + "/"
-    let found = FileManager.default.enumerator(
-      at: url, includingPropertiesForKeys: [.isRegularFileKey])
-    var lines: [(path: String, line: String)] = []
-    while let one = found?.nextObject() as? URL {
-      guard try one.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true else {
-        continue
-      }
-      let path = String(one.resolvingSymlinksInPath().path.dropFirst(root.count))
-      lines.append((path, "\(path)\u{0}\(try file(one))\n"))
-    }
-    // Sorted as Python sorts paths: part by part.
-    lines.sort {
-      $0.path.split(separator: "/").map { Array($0.unicodeScalars.map(\.value)) }
-        .lexicographicallyPrecedes(
-          $1.path.split(separator: "/").map { Array($0.unicodeScalars.map(\.value)) },
-          by: { $0.lexicographicallyPrecedes($1) })
-    }
-    return Array(lines.map(\.line).joined().utf8).withUnsafeBytes { SHA256.hexDigest(of: $0) }
-  }
-}
-
 /// A bundle, laid out as `phoneproof build` leaves it: in the app's resources, or on disk.
 public struct ModelFolder: Sendable {
   public let url: URL

@@ -1,13 +1,3 @@
-/// How hot the device says it is; Apple's four states.
-public enum ThermalStatus: String, Sendable, Codable, CaseIterable {
-  case nominal, fair, serious, critical, unknown
-}
-
-/// Where the thermal status comes from.
-public protocol ThermalSource: Sendable {
-  var status: ThermalStatus { get }
-}
-
 /// How many frames a second are allowed.
 public struct ThermalPolicy: Sendable, Equatable {
   public var nominal = 30.0

@@ -88,10 +88,3 @@ struct Remembered {
     return lines.joined(separator: "\n")
   }
 }
-
-/// One line, not too long.
-func oneLine(_ text: String) -> String {
-  let words = text.unicodeScalars.split { $0.value < 0x21 || $0.value == 0x7f }
-  return String(
-    words.map { String(String.UnicodeScalarView($0)) }.joined(separator: " ").prefix(400))
-}

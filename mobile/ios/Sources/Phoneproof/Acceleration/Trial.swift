@@ -55,11 +55,3 @@ struct AcceleratorFailure: Error {
   let state: TrialState
   let reason: String
 }
-
-/// The median of the times of some runs.
-func median(_ values: [Double]) -> Double {
-  let sorted = values.sorted()
-  guard !sorted.isEmpty else { return .nan }
-  let middle = sorted.count / 2
-  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-}

@@ -125,13 +125,14 @@ public struct SelfTest {
     return vector
   }
 
-  private func latency(_ engine: GuardedEngine, _ input: Data, _ firstMs: Double) throws -> Latency
+  private func latency(_ engine: GuardedEngine, _ input: Data, _ firstMs: Double) throws -> Latency?
   {
     for _ in 0..<effort.warmUp { _ = try timed(engine, input) }
-    let times = try (0..<max(1, effort.runs)).map { _ in try timed(engine, input) }.sorted()
-    return Latency(
-      n: times.count, warmUp: effort.warmUp, firstMs: firstMs, p50Ms: median(times),
-      p95Ms: times[(times.count * 95 + 99) / 100 - 1])
+    let times = try (0..<max(1, effort.runs)).map { _ in try timed(engine, input) }
+    return Statistics(times).map {
+      Latency(
+        n: $0.count, warmUp: effort.warmUp, firstMs: firstMs, p50Ms: $0.median, p95Ms: $0.p95)
+    }
   }
 
   private func sustained(_ engine: GuardedEngine, _ input: Data) throws -> Sustained? {

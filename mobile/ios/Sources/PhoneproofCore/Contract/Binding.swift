@@ -25,7 +25,7 @@ public struct Binding: Sendable, Equatable {
   }
 }
 
-public enum ElementType: String, Sendable, CaseIterable {
+public enum ElementType: String, Sendable, Codable, CaseIterable {
   case float32, float16, int8, uint8, int16, int32, int64, bool
 
   /// Bytes of one element.

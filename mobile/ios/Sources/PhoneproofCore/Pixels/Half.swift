@@ -1,7 +1,7 @@
 /// IEEE 754 half precision as bits: `Float16` does not exist on Intel Macs.
-enum Half {
+public enum Half {
   /// Exact.
-  static func widened(_ bits: UInt16) -> Float {
+  public static func widened(_ bits: UInt16) -> Float {
     let sign: Float = bits & 0x8000 == 0 ? 1 : -1
     let exponent = Int(bits >> 10 & 0x1f)
     let fraction = Float(bits & 0x3ff)
@@ -15,7 +15,7 @@ enum Half {
   }
 
   /// Rounded to nearest, ties to even.
-  static func narrowed(_ value: Float) -> UInt16 {
+  public static func narrowed(_ value: Float) -> UInt16 {
     let sign: UInt16 = value.sign == .minus ? 0x8000 : 0
     let magnitude = value.magnitude
     if value.isNaN { return sign | 0x7e00 }

@@ -1,4 +1,5 @@
 import Foundation
+import PhoneproofCore
 
 /// How far an output lies from the recorded one. For whoever stands before the device: the verdict
 /// is computed anew from the values by `phoneproof verify --results`.

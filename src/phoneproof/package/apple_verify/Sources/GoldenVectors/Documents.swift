@@ -1,3 +1,5 @@
+import PhoneproofCore
+
 /// `kit.json`: what the package was generated with. Paths are relative to the payload.
 public struct Kit: Decodable, Sendable {
   public let name: String

@@ -1,4 +1,5 @@
 import Foundation
+import PhoneproofCore
 
 /// The input of one golden case, as pixels and as the tensor that a model without an image input
 /// takes.

@@ -1,4 +1,5 @@
 import Foundation
+import PhoneproofCore
 
 /// The models of a bundle with their golden vectors, as they lie in the package.
 public struct Payload: Sendable {

@@ -1,19 +1,5 @@
 import Foundation
-
-/// The element types that golden vectors and inputs have.
-public enum ElementType: String, Codable, Sendable {
-  case float32, float16, int8, uint8, int16, int32, int64, bool
-
-  /// Bytes of one element.
-  public var size: Int {
-    switch self {
-    case .int8, .uint8, .bool: return 1
-    case .float16, .int16: return 2
-    case .float32, .int32: return 4
-    case .int64: return 8
-    }
-  }
-}
+import PhoneproofCore
 
 /// A dense tensor: little-endian values in row-major order.
 public struct Tensor: Sendable {
@@ -59,38 +45,6 @@ public struct Tensor: Sendable {
       sample.append(bytes[bytes.startIndex + start..<bytes.startIndex + start + type.size])
     }
     return sample
-  }
-}
-
-/// IEEE 754 half precision as bits: `Float16` does not exist on Intel Macs.
-public enum Half {
-  /// Exact.
-  public static func widened(_ bits: UInt16) -> Float {
-    let sign: Float = bits & 0x8000 == 0 ? 1 : -1
-    let exponent = Int(bits >> 10 & 0x1f)
-    let fraction = Float(bits & 0x3ff)
-    switch exponent {
-    case 0: return sign * fraction * 0x1p-24
-    case 31: return fraction == 0 ? sign * .infinity : .nan
-    default:
-      return sign * (1 + fraction / 1024)
-        * Float(sign: .plus, exponent: exponent - 15, significand: 1)
-    }
-  }
-
-  /// Rounded to nearest, ties to even.
-  public static func narrowed(_ value: Float) -> UInt16 {
-    let sign: UInt16 = value.sign == .minus ? 0x8000 : 0
-    let magnitude = value.magnitude
-    if value.isNaN { return sign | 0x7e00 }
-    if magnitude >= 65520 { return sign | 0x7c00 }
-    if magnitude < 0x1p-14 {
-      return sign | UInt16((magnitude * 0x1p24).rounded(.toNearestOrEven))
-    }
-    let exponent = Int(magnitude.exponent)
-    let scaled = magnitude * Float(sign: .plus, exponent: 10 - exponent, significand: 1)
-    let rounded = UInt16(scaled.rounded(.toNearestOrEven)) - 1024
-    return sign | (UInt16(exponent + 15) << 10) + rounded
   }
 }
 

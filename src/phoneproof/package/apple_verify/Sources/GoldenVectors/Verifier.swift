@@ -1,25 +1,15 @@
 import Dispatch
 import Foundation
-
-/// What an engine is allowed to use.
-public struct ComputeUnit: Sendable {
-  public let kind: UnitKind
-  public let name: String
-
-  public init(_ kind: UnitKind, _ name: String) {
-    self.kind = kind
-    self.name = name
-  }
-}
+import PhoneproofCore
 
 /// Loads models: Core ML, Core AI.
 public protocol Engine: Sendable {
   var name: String { get }
   var version: String { get }
   /// The units to try, and those that the device lacks with the reason.
-  var units: [(unit: ComputeUnit, missing: String?)] { get }
+  var units: [(unit: Accelerator, missing: String?)] { get }
 
-  func load(_ url: URL, on unit: ComputeUnit) async throws -> LoadedModel
+  func load(_ url: URL, on unit: Accelerator) async throws -> LoadedModel
 }
 
 /// A model that is ready to run.
@@ -54,12 +44,12 @@ public struct Verifier {
   let payload: Payload
   let device: DeviceFacts
   let effort: Effort
-  let thermal: () -> Thermal
+  let thermal: () -> ThermalStatus
   let report: (String) -> Void
 
   public init(
     payload: Payload, device: DeviceFacts, effort: Effort = Effort(),
-    thermal: @escaping () -> Thermal, report: @escaping (String) -> Void = { _ in }
+    thermal: @escaping () -> ThermalStatus, report: @escaping (String) -> Void = { _ in }
   ) {
     self.payload = payload
     self.device = device
@@ -71,18 +61,19 @@ public struct Verifier {
   /// - Throws: `VerifyError` where the model on the device is not the kit's.
   public func results(of artifact: KitArtifact, with engine: Engine) async throws -> DeviceResults {
     let url = try payload.model(artifact)
-    let found = try TreeHash.hexDigest(of: url)
+    guard let found = try? TreeHash.hexDigest(of: url) else {
+      throw VerifyError("\(artifact.path) is missing")
+    }
     guard found == artifact.sha256 else {
       throw VerifyError("\(artifact.path) is not \(artifact.id): its hash is \(found)")
     }
     let vectors = try payload.vectors(of: artifact)
     let hashes = vectors.map { SHA256.hexDigest(of: $0.input.tensor.bytes) }
     let hashed = Array(zip(vectors, hashes))
-    var accelerators: [Accelerator] = []
+    var accelerators: [MeasuredAccelerator] = []
     for (unit, missing) in engine.units {
       if let missing {
-        accelerators.append(
-          Accelerator(kind: unit.kind, name: unit.name, state: .unavailable, reason: missing))
+        accelerators.append(MeasuredAccelerator(unit, .unavailable, missing))
       } else {
         accelerators.append(await measured(url, hashed, engine, unit))
       }
@@ -101,14 +92,14 @@ public struct Verifier {
   }
 
   private func measured(
-    _ url: URL, _ vectors: [(Vector, String)], _ engine: Engine, _ unit: ComputeUnit
-  ) async -> Accelerator {
+    _ url: URL, _ vectors: [(Vector, String)], _ engine: Engine, _ unit: Accelerator
+  ) async -> MeasuredAccelerator {
     do {
       let start = now()
       let model = try await engine.load(url, on: unit)
-      var one = Accelerator(kind: unit.kind, name: unit.name, state: .ran)
+      var one = MeasuredAccelerator(unit, .ran)
       one.loadMs = now() - start
-      one.placed = await model.placements()
+      one.placed = await model.placements().map(PlacedOperators.init)
       var first: Double?
       for (vector, hash) in vectors {
         let start = now()
@@ -123,8 +114,7 @@ public struct Verifier {
       one.thermal = thermal()
       return one
     } catch {
-      return Accelerator(
-        kind: unit.kind, name: unit.name, state: .failed, reason: oneLine("\(error)"))
+      return MeasuredAccelerator(unit, .failed, oneLine("\(error)"))
     }
   }
 
@@ -144,7 +134,7 @@ public struct Verifier {
         let values = try output.converted(to: expected.type).sampled(every: expected.every)
         let distance = Distance(of: values, from: expected.values, type: expected.type)
         return RecordedOutput(
-          name: expected.name, dtype: expected.type, every: expected.every,
+          name: expected.name, dtype: expected.type.rawValue, every: expected.every,
           values: values.base64EncodedString(), maxAbs: distance.maxAbs, snrDb: distance.snr)
       })
   }
@@ -184,19 +174,13 @@ public struct Verifier {
     return now() - start
   }
 
-  private func summary(of one: Accelerator) -> String {
+  private func summary(of one: MeasuredAccelerator) -> String {
     guard one.state == .ran else { return "\(one.state.rawValue) (\(one.reason))" }
     let noise = one.vectors.flatMap(\.outputs).compactMap(\.snrDb).min()
     let decibels = noise.map { "\(Int($0)) dB" } ?? "equal"
     let time = one.latency.map { String(format: ", %.2f ms", $0.p50Ms) } ?? ""
     return "\(one.vectors.count) vectors, \(decibels)\(time)"
   }
-}
-
-/// What the document takes as a text: one line, not too long.
-func oneLine(_ text: String) -> String {
-  let words = text.unicodeScalars.split { $0.value < 0x21 || $0.value == 0x7f }
-  return String(words.map(String.init).joined(separator: " ").prefix(400))
 }
 
 /// Milliseconds of a clock that only goes forward.

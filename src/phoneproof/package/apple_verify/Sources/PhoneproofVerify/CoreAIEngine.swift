@@ -2,6 +2,7 @@
   import CoreAI
   import Foundation
   import GoldenVectors
+  import PhoneproofCore
 
   /// Core AI on each of its compute units.
   @available(iOS 27.0, macOS 27.0, *)
@@ -11,22 +12,22 @@
 
     public init(systemVersion: String) { version = systemVersion }
 
-    public var units: [(unit: ComputeUnit, missing: String?)] {
+    public var units: [(unit: Accelerator, missing: String?)] {
       let kinds = ComputeUnitKind.availableKinds
       return [
-        (ComputeUnit(.cpu, "CPU"), nil),
-        (ComputeUnit(.gpu, "GPU preferred"), kinds.contains(.gpu) ? nil : Self.missing),
+        (Accelerator(.cpu, "CPU"), nil),
+        (Accelerator(.gpu, "GPU preferred"), kinds.contains(.gpu) ? nil : Self.missing),
         (
-          ComputeUnit(.npu, "Neural Engine preferred"),
+          Accelerator(.npu, "Neural Engine preferred"),
           kinds.contains(.neuralEngine) ? nil : Self.missing
         ),
-        (ComputeUnit(.any, "all units"), nil),
+        (Accelerator(.any, "all units"), nil),
       ]
     }
 
     private static let missing = "not on this device"
 
-    public func load(_ url: URL, on unit: ComputeUnit) async throws -> LoadedModel {
+    public func load(_ url: URL, on unit: Accelerator) async throws -> LoadedModel {
       let model = try await AIModel(contentsOf: url, options: Self.options(unit.kind))
       guard let function = try model.loadFunction(named: "main") else {
         throw VerifyError("\(url.lastPathComponent) has no function main")
@@ -34,12 +35,12 @@
       return CoreAIModel(function: function)
     }
 
-    private static func options(_ kind: UnitKind) -> SpecializationOptions {
+    private static func options(_ kind: AcceleratorKind) -> SpecializationOptions {
       switch kind {
       case .cpu: return .cpuOnly
       case .gpu: return SpecializationOptions(preferredComputeUnitKind: .gpu)
       case .npu: return SpecializationOptions(preferredComputeUnitKind: .neuralEngine)
-      case .any, .unknown: return .default
+      case .any: return .default
       }
     }
   }

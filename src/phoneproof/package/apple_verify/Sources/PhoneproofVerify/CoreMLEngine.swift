@@ -10,16 +10,16 @@
 
     public init(systemVersion: String) { version = systemVersion }
 
-    public var units: [(unit: ComputeUnit, missing: String?)] {
+    public var units: [(unit: Accelerator, missing: String?)] {
       [
-        (ComputeUnit(.cpu, "CPU"), nil),
-        (ComputeUnit(.gpu, "CPU and GPU"), nil),
-        (ComputeUnit(.npu, "CPU and Neural Engine"), Self.missingNeuralEngine),
-        (ComputeUnit(.any, "all units"), nil),
+        (Accelerator(.cpu, "CPU"), nil),
+        (Accelerator(.gpu, "CPU and GPU"), nil),
+        (Accelerator(.npu, "CPU and Neural Engine"), Self.missingNeuralEngine),
+        (Accelerator(.any, "all units"), nil),
       ]
     }
 
-    public func load(_ url: URL, on unit: ComputeUnit) async throws -> LoadedModel {
+    public func load(_ url: URL, on unit: Accelerator) async throws -> LoadedModel {
       let configuration = MLModelConfiguration()
       configuration.computeUnits = try Self.computeUnits(unit.kind)
       let compiled = try Self.compile(url)
@@ -35,14 +35,14 @@
     /// The asynchronous variant needs a newer system than this package does.
     private static func compile(_ url: URL) throws -> URL { try MLModel.compileModel(at: url) }
 
-    private static func computeUnits(_ kind: UnitKind) throws -> MLComputeUnits {
+    private static func computeUnits(_ kind: AcceleratorKind) throws -> MLComputeUnits {
       switch kind {
       case .cpu: return .cpuOnly
       case .gpu: return .cpuAndGPU
       case .npu:
         guard #available(iOS 16.0, macOS 13.0, *) else { throw VerifyError(tooOld) }
         return .cpuAndNeuralEngine
-      case .any, .unknown: return .all
+      case .any: return .all
       }
     }
 
@@ -113,23 +113,23 @@
       let plan = try? await MLComputePlan.load(contentsOf: compiled, configuration: configuration),
       case .program(let program) = plan.modelStructure, let main = program.functions["main"]
     else { return [] }
-    var counts: [UnitKind: Int] = [:]
+    var counts: [AcceleratorKind: Int] = [:]
     for operation in main.block.operations where operation.operatorName != "const" {
       guard let usage = plan.deviceUsage(for: operation) else { continue }
       counts[kind(of: usage.preferred), default: 0] += 1
     }
-    return [UnitKind.npu, .gpu, .cpu, .unknown].compactMap { kind in
-      counts[kind].map { Placement(kind: kind, operators: $0) }
+    return [AcceleratorKind.npu, .gpu, .cpu, .any].compactMap { kind in
+      counts[kind].map { Placement(kind, $0) }
     }
   }
 
   @available(iOS 17.0, macOS 14.0, *)
-  private func kind(of device: MLComputeDevice) -> UnitKind {
+  private func kind(of device: MLComputeDevice) -> AcceleratorKind {
     switch device {
     case .cpu: return .cpu
     case .gpu: return .gpu
     case .neuralEngine: return .npu
-    @unknown default: return .unknown
+    @unknown default: return .any
     }
   }
 #endif

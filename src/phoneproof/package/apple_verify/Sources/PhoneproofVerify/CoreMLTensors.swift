@@ -3,6 +3,7 @@
   import CoreVideo
   import Foundation
   import GoldenVectors
+  import PhoneproofCore
 
   /// A tensor as Core ML takes it; a copy.
   func multiArray(of tensor: Tensor) throws -> MLMultiArray {

@@ -22,7 +22,7 @@ public struct VerifyKit {
   ) async throws -> (file: URL, results: DeviceResults) {
     let verifier = Verifier(
       payload: payload, device: ThisDevice.facts, effort: effort,
-      thermal: ThisDevice.thermalState, report: report)
+      thermal: { SystemThermalSource().status }, report: report)
     let results = try await verifier.results(of: artifact, with: try engine(for: artifact))
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let file = folder.appendingPathComponent("device-results-\(artifact.id).json")

@@ -1,4 +1,5 @@
 import Foundation
+import PhoneproofCore
 
 /// The address of an artifact: the SHA-256 of a file, or of a folder's sorted lines
 /// `path NUL sha256 LF`, where paths are relative, with forward slashes, and sorted by component.
@@ -8,7 +9,7 @@ public enum TreeHash {
   public static func hexDigest(of url: URL) throws -> String {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else {
-      throw VerifyError("\(url.lastPathComponent) is missing")
+      throw CocoaError(.fileNoSuchFile)
     }
     return isFolder.boolValue ? try folder(url) : try file(url)
   }
@@ -17,7 +18,9 @@ public enum TreeHash {
     let handle = try FileHandle(forReadingFrom: url)
     defer { try? handle.close() }
     var hash = SHA256()
-    while let data = try handle.read(upToCount: block), !data.isEmpty { hash.update(data) }
+    while let data = try handle.read(upToCount: block), !data.isEmpty {
+      data.withUnsafeBytes { hash.update($0) }
+    }
     return hash.hexDigest()
   }
 
@@ -46,9 +49,9 @@ public enum TreeHash {
   }
 }
 
-/// What went wrong, in words for whoever runs the kit.
-public struct VerifyError: Error, CustomStringConvertible {
-  public let description: String
-
-  public init(_ description: String) { self.description = description }
+extension SHA256 {
+  /// The digest of a file's content.
+  public static func hexDigest(of data: Data) -> String {
+    data.withUnsafeBytes { hexDigest(of: $0) }
+  }
 }

@@ -85,7 +85,8 @@ public struct PlacedOperators: Encodable, Sendable {
 
 public struct RecordedVector: Encodable, Sendable {
   public let `case`: String
-  public let inputSha256: String
+  /// Of the input tensor; nil where the engine took a picture.
+  public let inputSha256: String?
   public let outputs: [RecordedOutput]
   public var classes: [RecordedClass]?
   public var boxes: [RecordedBox]?

@@ -3,8 +3,9 @@ import Foundation
 /// What the system says of the device that this runs on.
 public enum ThisDevice: Sendable {
   public static var facts: DeviceFacts {
-    DeviceFacts(
-      model: model, os: system, osVersion: systemVersion,
+    let model = model
+    return DeviceFacts(
+      model: model, name: DeviceNames.name(of: model), os: system, osVersion: systemVersion,
       chip: text("machdep.cpu.brand_string") ?? "")
   }
 
@@ -46,25 +47,6 @@ public enum ThisDevice: Sendable {
       return String(decoding: value.prefix { $0 != 0 }, as: UTF8.self)
     #else
       return nil
-    #endif
-  }
-}
-
-/// The thermal state that the system tells.
-public struct SystemThermalSource: ThermalSource {
-  public init() {}
-
-  public var status: ThermalStatus {
-    #if canImport(Darwin)
-      switch ProcessInfo.processInfo.thermalState {
-      case .nominal: return .nominal
-      case .fair: return .fair
-      case .serious: return .serious
-      case .critical: return .critical
-      @unknown default: return .unknown
-      }
-    #else
-      return .unknown
     #endif
   }
 }

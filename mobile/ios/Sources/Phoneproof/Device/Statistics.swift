@@ -15,3 +15,6 @@ public struct Statistics: Sendable {
     p95 = sorted[(sorted.count * 95 + 99) / 100 - 1]
   }
 }
+
+/// The median of the times of some runs; NaN of none.
+func median(_ milliseconds: [Double]) -> Double { Statistics(milliseconds)?.median ?? .nan }
