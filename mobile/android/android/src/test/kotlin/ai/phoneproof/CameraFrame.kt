@@ -7,7 +7,8 @@ import java.nio.ByteBuffer
 
 /**
  * A camera frame of [width] x [height] as cameras give it: rows are padded, the two chroma planes
- * lie in one buffer, and the last row of a plane has no padding.
+ * lie in one buffer, and the last row of a plane has no padding. [value]: of each byte by its place
+ * in rows without padding, so that frames of other strides are the same picture.
  */
 internal class CameraFrame(
     private val width: Int,
@@ -19,16 +20,20 @@ internal class CameraFrame(
 
     init {
         require(width % 2 == 0 && height % 2 == 0 && rowStride >= width)
-        val luma = filled(rowStride * (height - 1) + width, value)
-        val chroma = filled(rowStride * (height / 2 - 1) + width, value)
+        val luma = filled(height, value)
+        val chroma = filled(height / 2, value)
         val second = chroma.apply { position(1) }.slice()
         chroma.position(0).limit(chroma.capacity() - 1)
         parts = arrayOf(Part(luma, 1), Part(chroma.slice(), 2), Part(second, 2))
     }
 
-    private fun filled(size: Int, value: (Int) -> Int): ByteBuffer =
-        ByteBuffer.allocateDirect(size).also {
-            for (i in 0 until size) it.put(i, value(i).toByte())
+    private fun filled(rows: Int, value: (Int) -> Int): ByteBuffer =
+        ByteBuffer.allocateDirect(rowStride * (rows - 1) + width).also {
+            for (at in 0 until it.capacity()) {
+                val column = at % rowStride
+                val byte = if (column < width) value(at / rowStride * width + column) else PADDING
+                it.put(at, byte.toByte())
+            }
         }
 
     override fun getFormat() = ImageFormat.YUV_420_888
@@ -55,5 +60,10 @@ internal class CameraFrame(
         override fun getPixelStride() = pixel
 
         override fun getBuffer(): ByteBuffer = bytes
+    }
+
+    private companion object {
+        /** Nothing may look at it. */
+        const val PADDING = 0xaa
     }
 }

@@ -41,6 +41,7 @@ internal class BitmapReader(private val profile: ColorProfile) {
     private fun target(height: Int, width: Int): ArgbPicture {
         val last = picture
         if (last != null && last.height == height && last.width == width) return last
+        requireFewPixels(height, width)
         if (pixels.size < height * width) pixels = IntArray(height * width)
         return ArgbPicture(pixels, height, width).also { picture = it }
     }

@@ -60,8 +60,8 @@ public class PictureDecoder(private val rule: OrientationRule) {
             inPremultiplied = false
             inScaled = false
         }
-        val bitmap =
-            BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) ?: throw noPicture()
+        val decoded = inMemory { BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) }
+        val bitmap = decoded ?: throw noPicture()
         return DecodedPicture(bitmap, orientation(bytes))
     }
 
@@ -98,13 +98,7 @@ public class PictureDecoder(private val rule: OrientationRule) {
 
     private fun requireSize(height: Int, width: Int) {
         if (height < 1 || width < 1) throw noPicture()
-        if (height.toLong() * width > MAX_PIXELS) {
-            throw ImageError(
-                "the picture is too large",
-                "$width x $height pixels",
-                "at most $MAX_PIXELS pixels are taken; pass a smaller copy",
-            )
-        }
+        requireFewPixels(height, width)
     }
 
     private fun noPicture() = ImageError(
@@ -119,9 +113,29 @@ public class PictureDecoder(private val rule: OrientationRule) {
         "check that it is there and that the app may read it",
         cause,
     )
+}
 
-    private companion object {
-        /** As the Python reference, which takes Pillow's limit. */
-        const val MAX_PIXELS = 89_478_485L
-    }
+/** As the Python reference, which takes Pillow's limit. */
+private const val MAX_PIXELS = 89_478_485L
+
+/** @throws ImageError more pixels than the library takes. */
+internal fun requireFewPixels(height: Int, width: Int) {
+    if (height.toLong() * width <= MAX_PIXELS) return
+    throw ImageError(
+        "the picture is too large",
+        "$width x $height pixels",
+        "at most $MAX_PIXELS pixels are taken; pass a smaller copy",
+    )
+}
+
+/** @throws ImageError the memory of the app does not hold what [work] makes. */
+internal inline fun <T> inMemory(work: () -> T): T = try {
+    work()
+} catch (error: OutOfMemoryError) {
+    throw ImageError(
+        "the picture does not fit into the app's memory",
+        error.message,
+        "pass a smaller copy, or ask for a large heap in the app's manifest",
+        error,
+    )
 }

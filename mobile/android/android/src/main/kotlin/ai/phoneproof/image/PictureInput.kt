@@ -25,12 +25,12 @@ internal class PictureInput(input: ImageInput, binding: InputBinding) {
 
     /** A bitmap that must be turned clockwise by [rotationDegrees] to be upright. */
     fun fill(bitmap: Bitmap?, rotationDegrees: Int): GeometryPlan =
-        pipeline.fill(reader.read(bitmap), orientation(rotationDegrees))
+        inMemory { pipeline.fill(reader.read(bitmap), orientation(rotationDegrees)) }
 
     /** A camera frame, turned likewise. */
     fun fill(frame: Image?, rotationDegrees: Int): GeometryPlan {
         val picture = cameraPicture(frame, camera).also { camera = it }
-        return pipeline.fill(picture, orientation(rotationDegrees))
+        return inMemory { pipeline.fill(picture, orientation(rotationDegrees)) }
     }
 
     /** The bytes of a picture file. */
@@ -38,7 +38,7 @@ internal class PictureInput(input: ImageInput, binding: InputBinding) {
 
     /** A decoded picture file, which the caller closes. */
     fun fill(decoded: DecodedPicture): GeometryPlan =
-        pipeline.fill(reader.read(decoded.bitmap), decoded.orientation)
+        inMemory { pipeline.fill(reader.read(decoded.bitmap), decoded.orientation) }
 
     private fun orientation(degrees: Int): Orientation {
         if (degrees % QUARTER != 0) {
