@@ -26,8 +26,8 @@ from tests.unit.device_samples import ship
 pytestmark = pytest.mark.timeout(1800)
 
 ROOT = Path(__file__).parents[2]
-STUBS = ("CoreVideo", "CoreML", "CoreGraphics", "ImageIO", "UIKit", "UniformTypeIdentifiers",
-         "PhotosUI", "AVFoundation", "SwiftUI")  # fmt: skip
+STUBS = ("CoreVideo", "CoreML", "CoreAI", "CoreGraphics", "ImageIO", "UIKit",
+         "UniformTypeIdentifiers", "PhotosUI", "AVFoundation", "SwiftUI")  # fmt: skip
 """In the order in which they import each other."""
 PICTURES = 8
 Pixels = NDArray[np.uint8]
@@ -65,6 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     for task in ("classify", "detect"):
         ship(swift.folder / task, task)
     shutil.copytree(ROOT / "mobile/ios/Tests/AppleStubs", swift.folder / "stubs")
+    shutil.copy(ROOT / "tests/integration/apple_stubs/CoreAI/CoreAI.swift", swift.folder / "stubs")
     shutil.copy(ROOT / "tests/integration/swift_proof.swift", swift.folder / "main.swift")
     swift.succeed(" && ".join(["mkdir stubbed linux", *_stubbed(), *_for_linux()]))
     return Made(swift=swift)
@@ -77,9 +78,12 @@ def _sources(name: str) -> str:
 def _stubbed() -> list[str]:
     """Modules of Apple's frameworks and of the library as it is on them."""
     emit = "swiftc -parse-as-library -emit-module -I stubbed -module-name"
-    stubs = [f"{emit} {one} -emit-module-path stubbed/ stubs/{one}.swift" for one in STUBS]
+    stubs = [
+        f"{emit} {one} -emit-module-path stubbed/{one}.swiftmodule stubs/{one}.swift"
+        for one in STUBS
+    ]
     library = [
-        f"{emit} {one} -swift-version 6 -emit-module-path stubbed/ {_sources(one)}"
+        f"{emit} {one} -swift-version 6 -emit-module-path stubbed/{one}.swiftmodule {_sources(one)}"
         for one in ("PhoneproofCore", "Phoneproof")
     ]
     return [*stubs, *library]
@@ -89,8 +93,9 @@ def _for_linux() -> list[str]:
     """The library without Apple's frameworks, and the program that runs its proof."""
     emit = "swiftc -O -swift-version 6 -parse-as-library -emit-library -emit-module -I linux"
     emit += " -L linux -Xlinker -rpath -Xlinker /work/linux"
-    core = f"{emit} -module-name PhoneproofCore -emit-module-path linux/"
-    library = f"{emit} -lPhoneproofCore -module-name Phoneproof -emit-module-path linux/"
+    core = f"{emit} -module-name PhoneproofCore -emit-module-path linux/PhoneproofCore.swiftmodule"
+    library = f"{emit} -lPhoneproofCore -module-name Phoneproof"
+    library += " -emit-module-path linux/Phoneproof.swiftmodule"
     return [
         f"{core} -o linux/libPhoneproofCore.so {_sources('PhoneproofCore')}",
         f"{library} -o linux/libPhoneproof.so {_sources('Phoneproof')}",
@@ -101,6 +106,15 @@ def _for_linux() -> list[str]:
 
 def test_all_sources_of_the_app_fit_the_frameworks(made: Made) -> None:
     assert made.check() == ""
+
+
+def test_both_engines_of_apples_were_compiled(made: Made) -> None:
+    """The control: nothing was left out by a ``canImport`` that says no."""
+    (made.swift.folder / "engines.swift").write_text(
+        "import Phoneproof\n@available(iOS 27.0, macOS 27.0, *)\n"
+        "func engines() -> [any EngineFactory.Type] { [CoreMLEngines.self, CoreAIEngines.self] }\n"
+    )
+    assert made.swift.succeed("swiftc -swift-version 6 -typecheck -I stubbed engines.swift") == ""
 
 
 def test_a_call_that_is_wrong_is_noticed(made: Made) -> None:
@@ -123,7 +137,7 @@ def test_the_class_for_objective_c_fits_but_for_its_attributes(made: Made) -> No
     assert "@objc(PHPVisionModel)" in (swift.folder / place).read_text()
     said = swift.succeed(
         "cp -r stubbed with && swiftc -parse-as-library -emit-module -module-name ObjectiveC "
-        "-emit-module-path with/ ObjectiveC.swift && "
+        "-emit-module-path with/ObjectiveC.swiftmodule ObjectiveC.swift && "
         f"sed -i -E 's/@objc(\\([^)]*\\))? ?//' {place} && "
         "swiftc -swift-version 6 -typecheck -parse-as-library -I with -module-name Phoneproof "
         "$(find objc/Phoneproof -name '*.swift')"

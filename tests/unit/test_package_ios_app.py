@@ -301,6 +301,16 @@ def test_nothing_is_written_without_vectors_or_fitting_models(tmp_path: Path) ->
     assert list(other.iterdir()) == []
 
 
+def test_core_ai_models_come_with_the_system_that_they_need(tmp_path: Path) -> None:
+    made = ship(tmp_path / "bundle", format_="coreai")
+    write(made.folder)
+    _, (artifact,) = parts_of(made.folder)
+    assert (made.folder / APP / "phoneproof" / artifact.path).is_file()
+    assert (
+        f"`{artifact.path}`, for Core AI: iOS 27" in (made.folder / APP / "README.md").read_text()
+    )
+
+
 def test_missing_sources_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = ship(tmp_path / "bundle")
     monkeypatch.setattr(mobile_sources, "_CHECKED_OUT", tmp_path)

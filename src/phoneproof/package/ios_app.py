@@ -1,4 +1,4 @@
-"""``ios/App`` and ``ios/Phoneproof``: a complete iOS app around the bundle's Core ML models.
+"""``ios/App`` and ``ios/Phoneproof``: a complete iOS app around the bundle's Apple models.
 
 Its Swift sources are those of ``mobile/ios``, copied as they are; only the files with names in them
 (project, scheme, README) are generated. It is complete in itself: a folder that opens in Xcode.
@@ -25,8 +25,8 @@ APP: Final = "ios/App"
 LIBRARY: Final = "ios/Phoneproof"
 RESOURCES: Final = "phoneproof"
 """The folder reference: laid out like the bundle itself."""
-FORMATS: Final[frozenset[Format]] = frozenset({"coreml"})
-"""What the Swift library has an engine for that every iPhone with iOS 15 can run."""
+FORMATS: Final[frozenset[Format]] = frozenset({"coreml", "coreai"})
+"""What the Swift library has an engine of Apple's for."""
 LONGEST_NAME: Final = 40
 TAKEN: Final = frozenset({"phoneproof", "phoneproofcore", "phoneproofapp"})
 """Module names of the project itself, in lower case: the file system of a Mac ignores case."""
@@ -38,7 +38,7 @@ def write_ios_app(bundle: Path, contract: Contract, artifacts: Sequence[Artifact
     Args:
         bundle: its folder; contract, ``artifacts`` and ``golden`` are in place.
         contract: what the artifacts carry; its name becomes the app's.
-        artifacts: all of the bundle's; those that are no Core ML models of one picture with golden
+        artifacts: all of the bundle's; those that are no Apple models of one picture with golden
             vectors are left out. Nothing is written where none is left.
 
     Raises:
@@ -85,7 +85,7 @@ def _write_project(bundle: Path, contract: Contract, artifacts: Sequence[Artifac
         "title": display_name(contract.name),
         "identifier": f"com.example.{name.replace('_', '-')}",
         "version": _marketing_version(contract.version),
-        "models": [one.path for one in artifacts],
+        "models": [(one.path, one.format) for one in artifacts],
     }
     project = f"{APP}/{name}.xcodeproj"
     environment = _environment(contract.sha256)

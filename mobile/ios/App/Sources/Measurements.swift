@@ -46,7 +46,7 @@ final class Measurements: ObservableObject {
     var effort = SelfTestEffort()
     effort.sustainedSeconds = Double(sustainedSeconds)
     let results = try SelfTest(
-      folder, model: path, factory: CoreMLEngines(folder, model: path), decode: imageIODecoder,
+      folder, model: path, factory: AppleEngines.of(folder, model: path), decode: imageIODecoder,
       effort: effort
     ).run()
     let file = FileManager.default.temporaryDirectory.appendingPathComponent("device-results.json")

@@ -16,7 +16,8 @@ final class OpenedModel: ObservableObject {
   func open(_ folder: ModelFolder, _ path: String) async {
     guard case .opening = state else { return }
     let opening = Task.detached(priority: .userInitiated) {
-      try VisionModel(folder, coreML: path)
+      try VisionModel(
+        folder, model: path, factory: AppleEngines.of(folder, model: path), decode: imageIODecoder)
     }
     switch await opening.result {
     case .success(let model): state = .ready(model)

@@ -22,7 +22,7 @@ final class GoldenTests: XCTestCase {
     let (folder, paths) = try models()
     for path in paths {
       let proof = try GoldenProof(folder, model: path, decode: imageIODecoder)
-      let engines = try CoreMLEngines(folder, model: path)
+      let engines = try AppleEngines.of(folder, model: path)
       XCTAssertEqual(try proof.differences(on: engines), [], path)
     }
   }

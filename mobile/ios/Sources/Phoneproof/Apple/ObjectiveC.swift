@@ -22,7 +22,7 @@
     }
   }
 
-  /// A Core ML model of a bundle, for Objective-C. May be called from any thread.
+  /// A Core ML or Core AI model of a bundle, for Objective-C. May be called from any thread.
   @objc(PHPVisionModel)
   public final class PHPVisionModel: NSObject, Sendable {
     private let model: VisionModel
@@ -35,7 +35,10 @@
     @objc(initWithFolder:model:error:)
     public init(folder: URL, model path: String) throws {
       do {
-        model = try VisionModel(ModelFolder(folder), coreML: path)
+        let folder = ModelFolder(folder)
+        model = try VisionModel(
+          folder, model: path, factory: AppleEngines.of(folder, model: path),
+          decode: imageIODecoder)
       } catch {
         throw Self.told(error)
       }
