@@ -40,8 +40,8 @@ RESULTS: Final = ROOT / "benchmarks" / "results" / "mobile-runs.json"
 PAGE: Final = ROOT / "docs" / "reference" / "mobile-runs.md"
 BEGIN, END = "<!-- runs: begin -->", "<!-- runs: end -->"
 PICTURES: Final = 20
-LONG: Final = ("ultraface", "weather", "weather-int8", "mobilenet_v2-int8")
-"""Runs whose frames take milliseconds: ten thousand of them end the same day."""
+LONG: Final = ("ultraface", "weather-int8")
+"""A detector and an int8 classifier whose frames take milliseconds."""
 
 
 class Frames(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +77,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="phoneproof-runs-") as scratch:
         folder = Path(scratch)
         write_runs(arguments.work or folder / "bundles", folder)
-        counted, memory = on_the_jvm(folder, arguments.frames)
+        counted = compared(folder)
+        memory = long_runs(folder, arguments.frames)
     keep(counted, memory)
     print(tables(counted, memory))
     return int(any(one.differing for one in counted.values()))
@@ -101,17 +102,24 @@ def run_name(case: Case, model: Path) -> str:
     return case.name if "float32" in model.stem else f"{case.name}-int8"
 
 
-def on_the_jvm(folder: Path, frames: int) -> tuple[dict[str, Counted], dict[str, Memory]]:
-    """What the Kotlin tests count; a failure of theirs ends the benchmark."""
+def compared(folder: Path) -> dict[str, Counted]:
+    """What the Kotlin tests count of every run; a failure of theirs ends the benchmark."""
     out = folder / "out"
     out.mkdir()
-    done = run_maven(maven(), folder, *words("BundleRunsTest", folder / "runs", out))
-    succeeded(done)
-    long = folder / "long"
+    succeeded(run_maven(maven(), folder, *words("BundleRunsTest", folder / "runs", out)))
+    return {
+        path.name.removesuffix("-runs.json"): msgspec.json.decode(path.read_bytes(), type=Counted)
+        for path in sorted(out.glob("*-runs.json"))
+    }
+
+
+def long_runs(folder: Path, frames: int) -> dict[str, Memory]:
+    """Memory over so many frames of `LONG`, in the copy that `compared` compiled."""
+    out, long = folder / "out", folder / "long"
     long.mkdir()
     for name in LONG:
         (folder / "runs" / name).rename(long / name)
-    # Everything is loaded: no other build need wait for this one, which takes an hour.
+    # Everything is loaded: no other build need wait for this one, which takes its time.
     again = [str(maven()), "-B", "-q", "-o", "test", f"-Dphoneproof.frames={frames}"]
     succeeded(
         subprocess.run(
@@ -123,15 +131,10 @@ def on_the_jvm(folder: Path, frames: int) -> tuple[dict[str, Counted], dict[str,
             check=False,
         )
     )
-    counted = {
-        path.name.removesuffix("-runs.json"): msgspec.json.decode(path.read_bytes(), type=Counted)
-        for path in sorted(out.glob("*-runs.json"))
-    }
-    memory = {
+    return {
         path.name.removesuffix("-memory.json"): msgspec.json.decode(path.read_bytes(), type=Memory)
         for path in sorted(out.glob("*-memory.json"))
     }
-    return counted, memory
 
 
 def words(test: str, runs: Path, out: Path) -> tuple[str, ...]:

@@ -40,11 +40,15 @@ precisions = ["float32"]
 
 """
 SUITES = (
+    "BadInputTest",
     "BundleRunsTest",
+    "LongRunTest",
     "ModelFolderTest",
     "VisionModelTest",
+    "WholePathAllocationTest",
     "acceleration.AcceleratedEngineTest",
     "acceleration.GoldenCheckTest",
+    "acceleration.HangInUseTest",
     "image.BitmapReaderTest",
     "image.CameraFramesTest",
     "image.JpegEndTest",
