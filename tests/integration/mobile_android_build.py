@@ -67,7 +67,7 @@ def build(command: Path, folder: Path, properties: Mapping[str, Path]) -> Built:
     out.mkdir()
     given = {**properties, "phoneproof.litert": LITERT, "phoneproof.out": out}
     done = run_maven(command, folder, *(f"-D{name}={value}" for name, value in given.items()))
-    return Built(code=done.returncode, said=done.stdout, out=out, suites=_suites(folder))
+    return Built(code=done.returncode, said=done.stdout, out=out, suites=suites(folder))
 
 
 def run_maven(command: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -92,7 +92,8 @@ def run_maven(command: Path, folder: Path, *words: str) -> subprocess.CompletedP
         )
 
 
-def _suites(folder: Path) -> dict[str, Suite]:
+def suites(folder: Path) -> dict[str, Suite]:
+    """The test classes of a copy that was built, by name."""
     reports = (folder / "mobile" / "android").rglob("surefire-reports/TEST-*.xml")
     return {suite.name: suite for suite in map(_suite, reports)}
 

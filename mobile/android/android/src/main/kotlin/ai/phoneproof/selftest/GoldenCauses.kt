@@ -13,8 +13,12 @@ private const val SCORE = 1e-6
 private const val PIXELS = 1e-4
 private const val CHANNELS = 3
 
-/** This part of the values must agree with an explanation; what is clipped or padded may not. */
+/** This part of the differing values must agree with an explanation; what is clipped may not. */
 private const val MOST = 0.97
+
+/** Least part of the values' variance on one line, and how far from 1 its slope may be rounding. */
+private const val ON_A_LINE = 0.999
+private const val SAME_SCALE = 1e-3
 
 /** A mean distance in pixel values up to which the picture is the same one, resampled otherwise. */
 private const val RESAMPLED = 24.0
@@ -73,22 +77,32 @@ internal class ComparedTensor(
         return if (apart <= RESAMPLED) RESAMPLED_CAUSE else OTHER_PIXELS
     }
 
-    /** Why values differ although the pixels were equal. */
+    /** Why values differ although the pixels were equal: the line that leads to them tells. */
     fun valueCause(): String {
-        val pairs =
-            expected.indices
-                .map { at(it * golden.every) to expected[it] }
-                .filter { (_, before) -> abs(before) > 1e-3 }
-        if (pairs.isEmpty()) return OTHER_VALUES
-        val gain = pairs.map { (now, before) -> now / before }.sorted()[pairs.size / 2]
-        val fits = pairs.count { (now, before) -> abs(now - before * gain) <= abs(before) * 1e-4 }
-        if (abs(gain - 1) > 1e-4 && fits >= pairs.size * MOST) {
-            val factor = String.format(Locale.ROOT, "%.5f", gain)
-            return "every value is $factor of what it should be: the scale " +
-                "(255/256 is ${String.format(Locale.ROOT, "%.5f", 255.0 / 256)})"
+        val found = expected.indices.map { at(it * golden.every) }
+        val (meanNow, meanBefore) = found.average() to expected.average()
+        var shared = 0.0
+        var spreadNow = 0.0
+        var spreadBefore = 0.0
+        for ((place, now) in found.withIndex()) {
+            val before = expected[place] - meanBefore
+            shared += (now - meanNow) * before
+            spreadNow += (now - meanNow) * (now - meanNow)
+            spreadBefore += before * before
         }
-        return OTHER_VALUES
+        val gain = shared / spreadBefore
+        val fit = shared * gain / spreadNow
+        return when {
+            !(fit >= ON_A_LINE) -> OTHER_VALUES
+
+            abs(gain - 1) < SAME_SCALE -> "mean, or the quantization's zero point"
+
+            else -> "the scale: every value is ${number(gain)} of what it should be " +
+                "(255/256 is ${number(255.0 / 256)})"
+        }
     }
+
+    private fun number(value: Double) = String.format(Locale.ROOT, "%.5f", value)
 
     private fun place(y: Int, x: Int, channel: Int): Int {
         val (height, width, channels) = golden.shape
@@ -99,20 +113,21 @@ internal class ComparedTensor(
         }
     }
 
-    /** The share of the values that would be right if they lay [elsewhere]. */
+    /** The share of the differing values that would be right if they lay [elsewhere]. */
     private inline fun share(elsewhere: (Int, Int, Int) -> Int): Double {
         val (_, width, channels) = golden.shape
-        var inside = 0
-        var equal = 0
+        var differing = 0
+        var right = 0
         for (sample in expected.indices) {
             val index = sample * golden.every
+            if (at(index) == expected[sample]) continue
             val pixel = index / channels
             val other = elsewhere(pixel / width, pixel % width, index % channels)
             if (other < 0) continue
-            inside++
-            if (at(other) == expected[sample]) equal++
+            differing++
+            if (at(other) == expected[sample]) right++
         }
-        return if (inside == 0) 0.0 else equal.toDouble() / inside
+        return if (differing == 0) 0.0 else right.toDouble() / differing
     }
 
     private companion object {
@@ -131,13 +146,12 @@ internal fun explained(
 ): List<GoldenDifference> {
     val differing = found.map { it.picture }.toSet()
     val flags = cases.filter { it.id in differing }.map { it.flags }
-    val cause = SOLE_CAUSES.entries.firstOrNull { (flag, _) -> flags.all { flag in it } }?.value
-    val isShared = found.isNotEmpty() && found.size < cases.size
-    val isPixels = found.all { it.stage == GoldenStage.PIXELS }
-    return if (cause != null && isShared && isPixels) {
-        found.map { it.copy(cause = cause) }
-    } else {
-        found
+    val sole = SOLE_CAUSES.entries.firstOrNull { (flag, _) -> flags.all { flag in it } }?.value
+    val isShared = found.size < cases.size && found.all { it.stage == GoldenStage.PIXELS }
+    return found.map { one ->
+        val alike = found.filter { it.stage == one.stage }.groupingBy { it.cause }.eachCount()
+        val cause = sole.takeIf { isShared } ?: alike.maxBy { it.value }.key
+        one.copy(cause = cause)
     }
 }
 

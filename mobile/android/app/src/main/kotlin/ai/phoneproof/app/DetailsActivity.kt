@@ -46,7 +46,7 @@ class DetailsActivity : Activity() {
             latency?.let { getString(R.string.latency, it.p50, it.p95, it.runs) }
                 ?: getString(R.string.no_latency)
         app.host.run({ computes(it) to others(it) }) { texts ->
-            computes.text = texts.fold({ it.first }, { it.asText() })
+            computes.text = texts.fold({ it.first }, { it.describe(this) })
             others.text = texts.getOrNull()?.second
         }
     }
@@ -56,10 +56,9 @@ class DetailsActivity : Activity() {
         return "$name\n${app.host.engines.name}, ${model.acceleratorInUse.title}"
     }
 
-    private fun others(model: VisionModel): String =
-        model.whyNot
-            .joinToString("\n") { getString(R.string.why_not, it.accelerator.title, it.reason) }
-            .ifEmpty { getString(R.string.no_others) }
+    private fun others(model: VisionModel): String = model.whyNot
+        .joinToString("\n") { getString(R.string.why_not, it.accelerator.title, it.reason) }
+        .ifEmpty { getString(R.string.no_others) }
 
     private fun showSelfTest() {
         val run = app.selfTest

@@ -32,6 +32,7 @@ class ResultView @JvmOverloads constructor(context: Context, attributes: Attribu
     private val whole = RectF()
     private val fitted = RectF()
     private val box = RectF()
+    private val labels = ArrayList<RectF>()
 
     private var bitmap: Bitmap? = null
     private var region: VisibleRegion? = null
@@ -70,6 +71,8 @@ class ResultView @JvmOverloads constructor(context: Context, attributes: Attribu
         bitmap?.let { canvas.drawBitmap(it, null, fitted, smooth) }
         region?.let { drawRegion(canvas, it) }
         for (place in boxes.indices.reversed()) drawBox(canvas, boxes[place])
+        labels.clear()
+        for (found in boxes) drawLabel(canvas, found)
     }
 
     private fun drawRegion(canvas: Canvas, seen: VisibleRegion) {
@@ -87,25 +90,37 @@ class ResultView @JvmOverloads constructor(context: Context, attributes: Attribu
     }
 
     private fun drawBox(canvas: Canvas, found: Detection) {
-        val colour = classColour(found.classIndex)
-        box.set(found.left, found.top, found.right, found.bottom)
-        toView.mapRect(box)
-        line.color = colour
+        place(found)
+        line.color = classColour(found.classIndex)
         canvas.drawRect(box, line)
-        drawLabel(canvas, score(context, found.label, found.score), colour)
     }
 
-    /** Above the box, or inside where there is no room; never beside the picture. */
-    private fun drawLabel(canvas: Canvas, label: String, colour: Int) {
+    /**
+     * Above the box, or inside where there is no room; never beside the picture, and not where it
+     * would cover the label of a better one.
+     */
+    private fun drawLabel(canvas: Canvas, found: Detection) {
+        place(found)
+        val label = score(context, found.label, found.score)
         val pad = stroke * 2
         val wide = text.measureText(label) + 2 * pad
         val high = text.fontSpacing + pad
         val left = (box.left - stroke / 2).coerceAtMost(fitted.right - wide).coerceAtLeast(0f)
         val top = if (box.top - high >= 0) box.top - high else box.top
+        val area = RectF(left, top, left + wide, top + high)
+        if (labels.any { RectF.intersects(it, area) }) return
+        labels += area
+        val colour = classColour(found.classIndex)
         fill.color = colour
-        canvas.drawRect(left, top, left + wide, top + high, fill)
+        canvas.drawRect(area, fill)
         text.color = if (Color.luminance(colour) > BRIGHT) Color.BLACK else Color.WHITE
         canvas.drawText(label, left + pad, top + pad / 2 - text.ascent(), text)
+    }
+
+    /** Where a detection lies in the view: in [box]. */
+    private fun place(found: Detection) {
+        box.set(found.left, found.top, found.right, found.bottom)
+        toView.mapRect(box)
     }
 
     private companion object {

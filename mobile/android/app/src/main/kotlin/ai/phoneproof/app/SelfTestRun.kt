@@ -8,10 +8,7 @@ import android.content.Context
 import org.json.JSONObject
 
 /** The self-test: it goes on while its screen is turned or left. For the main thread. */
-class SelfTestRun(
-    private val context: Context,
-    private val host: ModelHost,
-) {
+class SelfTestRun(private val context: Context, private val host: ModelHost) {
     /** What is being done or came of it; null before the first run. */
     var text: String? = null
         private set
@@ -34,7 +31,7 @@ class SelfTestRun(
         host.runAlone({ tested(model) }) { outcome ->
             isRunning = false
             hasResults = outcome.isSuccess
-            text = outcome.getOrElse { it.asText() }
+            text = outcome.getOrElse { it.describe(context) }
             onChange()
         }
     }
