@@ -2,6 +2,10 @@ package ai.phoneproof
 
 import ai.phoneproof.contract.Crop
 import ai.phoneproof.contract.DType
+import ai.phoneproof.contract.Filter
+import ai.phoneproof.contract.PixelValues
+import ai.phoneproof.contract.Resize
+import ai.phoneproof.contract.ResizeTo
 import ai.phoneproof.contract.Size
 import ai.phoneproof.pixels.ArgbPicture
 import ai.phoneproof.pixels.PixelPipeline
@@ -49,6 +53,8 @@ internal class ImageErrorsTest {
         refused { YuvPicture(luma, chroma, chroma, 4, 5, 6, 6, 2) }
         refused { YuvPicture(luma, chroma, chroma, 4, 5, 5, 7, 2) }
         refused { YuvPicture(luma, chroma, chroma, 4, 5, 5, 6, 0) }
+        // 2 * 2^30 + 1 is 1 where 32 bits overflow twice.
+        refused { YuvPicture(ByteBuffer.allocate(36), chroma, chroma, 4, 9, 9, 5, 1 shl 30) }
         refused { YuvPicture(luma, chroma, ByteBuffer.allocate(3), 4, 5, 5, 6, 2) }
     }
 
@@ -62,6 +68,25 @@ internal class ImageErrorsTest {
         }
         assertTrue(error.message, error.message!!.contains("step 1 (crop)"))
         pipeline.fill(RgbPicture(ByteArray(8 * 9 * 3), 8, 9))
+    }
+
+    @Test
+    fun `a sliver that would have to grow beyond all memory is refused`() {
+        val size = Size(640, 640)
+        val cover =
+            listOf(Resize(ResizeTo.COVER, size, filter = Filter.OPENCV_LINEAR), Crop(size = size))
+        val input = plainInput(size, cover)
+        val pipeline = PixelPipeline(input, plainBinding(input))
+        refused { pipeline.fill(RgbPicture(ByteArray(3_000_000), 1_000_000, 1)) }
+        refused { pipeline.fill(RgbPicture(ByteArray(3_000), 1, 1_000)) }
+        pipeline.fill(RgbPicture(ByteArray(3 * 20 * 30), 20, 30))
+    }
+
+    @Test
+    fun `an input that no buffer can hold is refused`() {
+        val input = plainInput(Size(16_384, 16_384), values = PixelValues.FLOAT32)
+        val binding = plainBinding(input).copy(dtype = DType.FLOAT32, quant = null)
+        assertThrows(BindingError::class.java) { PixelPipeline(input, binding) }
     }
 
     @Test

@@ -98,6 +98,7 @@ public class YuvPicture(
     public var v: ByteBuffer = v
         private set
 
+    /** Bytes from the first sample of a row of chroma to the last. */
     internal val chromaLength: Int get() = ((width + 1) / 2 - 1) * chromaPixelStride + 1
 
     init {
@@ -119,7 +120,11 @@ public class YuvPicture(
     private fun requirePlanes(y: ByteBuffer, u: ByteBuffer, v: ByteBuffer) {
         val chromaRows = (height + 1) / 2
         requireLayout(height, width, 0, yRowStride, y.limit(), "the Y plane")
-        if (chromaPixelStride < 1) throw wrongLayout("the chroma planes", "pixel stride < 1")
+        // A stride within the plane also keeps `chromaLength` within whole numbers of 32 bits.
+        val last = ((width + 1) / 2 - 1).toLong() * chromaPixelStride
+        if (chromaPixelStride < 1 || last >= u.limit()) {
+            throw wrongLayout("the chroma planes", "pixel stride $chromaPixelStride")
+        }
         val planes = "the chroma planes"
         requireLayout(chromaRows, chromaLength, 0, chromaRowStride, u.limit(), planes)
         requireLayout(chromaRows, chromaLength, 0, chromaRowStride, v.limit(), planes)

@@ -102,6 +102,14 @@ public class PixelPipeline(private val input: ImageInput, private val binding: I
                 "use the contract and the binding of one bundle",
             )
         }
+        val bytes = count.toLong() * height * width * binding.dtype.bytes
+        if (bytes > Int.MAX_VALUE) {
+            throw BindingError(
+                "input \"${binding.tensor}\" is larger than a buffer can be",
+                "$bytes bytes",
+                "use a model that takes smaller pictures",
+            )
+        }
         return count * height * width
     }
 }

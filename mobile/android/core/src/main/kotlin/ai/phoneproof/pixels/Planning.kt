@@ -32,6 +32,11 @@ internal fun planGeometry(input: ImageInput, height: Int, width: Int): GeometryP
     var size = original
     input.geometry.forEachIndexed { index, op ->
         val step = step(op, index + 1, size)
+        if (step.height.toLong() * step.width >
+            MAX_PIXELS
+        ) {
+            throw tooLarge(original, index + 1, step)
+        }
         val next = Size(step.height, step.width)
         if (step is ResizeStep || next != size) steps.add(step)
         size = next
@@ -142,6 +147,13 @@ private fun rounded(value: Double, rule: Rounding): Int = when (rule) {
     Rounding.CEIL -> ceil(value)
     Rounding.HALF_EVEN -> Math.rint(value)
 }.toInt()
+
+/** A sliver of a picture that is to cover a square is stretched to thousands of times its length. */
+private fun tooLarge(original: Size, number: Int, step: GeometryStep): ImageError = ImageError(
+    "the picture becomes too large in geometry step $number",
+    "${text(original)} becomes ${text(Size(step.height, step.width))}",
+    "at most $MAX_PIXELS pixels are taken; crop the picture before",
+)
 
 private fun wrongSize(input: ImageInput, original: Size, size: Size): ContractError = ContractError(
     "the geometry ends at ${text(size)}, the input is ${text(input.size)}",

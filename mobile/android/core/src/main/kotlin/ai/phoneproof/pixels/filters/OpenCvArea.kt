@@ -25,7 +25,10 @@ internal fun openCvArea(
         return OpenCvLinear(sourceHeight, sourceWidth, rowsAt, columnsAt, channels)
     }
     if (isWhole(scaleY) && isWhole(scaleX)) {
-        return BlockMeans(sourceHeight, sourceHeight / height, sourceWidth / width, channels)
+        val (high, wide) = sourceHeight / height to sourceWidth / width
+        // 2 x 2 has code of its own in the library; the others multiply in float32.
+        if (high == 2 && wide == 2) return Halves(sourceHeight, channels)
+        return BlockMeans(sourceHeight, high, wide, channels)
     }
     val rows = axisShares(sourceHeight, height, scaleY)
     val columns = axisShares(sourceWidth, width, scaleX)
@@ -51,7 +54,8 @@ private class BlockMeans(
             for (x in 0 until target.width) {
                 for (channel in 0 until channels) {
                     val total = sum(source, y * high, x * wide, channel)
-                    target.values[to + x * channels + channel] = mean(total)
+                    val mean = Math.rint((total.toFloat() * share).toDouble()).toInt()
+                    target.values[to + x * channels + channel] = mean.toByte()
                 }
             }
         }
@@ -67,13 +71,6 @@ private class BlockMeans(
             }
         }
         return total
-    }
-
-    /** 2 x 2 has code of its own in the library; the others multiply in float32. */
-    private fun mean(total: Int): Byte = if (high == 2 && wide == 2) {
-        ((total + 2) shr 2).toByte()
-    } else {
-        Math.rint((total.toFloat() * share).toDouble()).toInt().toByte()
     }
 }
 

@@ -36,15 +36,21 @@ internal class OpenCvLinear(
         }
     }
 
-    /** Every pixel is a copy: odd whole-number ratios put each centre on a source pixel. */
-    private val copy: Nearest? = if (towardRight.all { it == 0 } && towardLower.all { it == 0 }) {
-        val rows = IntArray(rowsAt.index.size) { clipped(rowsAt.index[it]) }
-        Nearest(sourceHeight, rows, IntArray(width) { left[it] / channels }, channels)
-    } else {
-        null
+    /**
+     * What comes to the same with less work. Odd whole-number ratios put each centre on a source
+     * pixel. Halves give weights of 1024, with which nothing is truncated before the last shift.
+     */
+    private val shortcut: ByteResizer? = when {
+        towardRight.all { it == 0 } && towardLower.all { it == 0 } -> copies()
+
+        sourceHeight == 2 * rowsAt.index.size && sourceWidth == 2 * width -> {
+            Halves(sourceHeight, channels)
+        }
+
+        else -> null
     }
 
-    override val neededRows = copy?.neededRows ?: BooleanArray(sourceHeight).also { needed ->
+    override val neededRows = shortcut?.neededRows ?: BooleanArray(sourceHeight).also { needed ->
         for (y in rowsAt.index.indices) {
             if (towardUpper[y] != 0) needed[clipped(rowsAt.index[y])] = true
             if (towardLower[y] != 0) needed[clipped(rowsAt.index[y] + 1)] = true
@@ -52,7 +58,7 @@ internal class OpenCvLinear(
     }
 
     override fun resize(source: ByteRaster, target: ByteRaster) {
-        if (copy != null) return copy.resize(source, target)
+        if (shortcut != null) return shortcut.resize(source, target)
         cached.fill(-1)
         for (y in rowsAt.index.indices) {
             val upper = clipped(rowsAt.index[y])
@@ -64,6 +70,11 @@ internal class OpenCvLinear(
             val b = scaled(source, second, first)
             blend(cache[a], towardUpper[y], cache[b], towardLower[y], target.values, target.row(y))
         }
+    }
+
+    private fun copies(): Nearest {
+        val rows = IntArray(rowsAt.index.size) { clipped(rowsAt.index[it]) }
+        return Nearest(sourceHeight, rows, IntArray(width) { left[it] / channels }, channels)
     }
 
     private fun clipped(row: Int): Int = row.coerceIn(0, sourceHeight - 1)
