@@ -1,3 +1,4 @@
+// swift-format-ignore-file
 // The part of Core Graphics that the package uses, for type checking on Linux. Nothing here runs.
 import Foundation
 
@@ -5,6 +6,7 @@ public enum CGColorSpaceModel: Int, Sendable { case unknown, monochrome, rgb, cm
 
 public final class CGColorSpace {
   public static let sRGB: NSString = "sRGB"
+  public static let genericGrayGamma2_2: NSString = "genericGrayGamma2_2"
   public init?(name: NSString) {}
   public var model: CGColorSpaceModel { .rgb }
   public var name: NSString? { nil }

@@ -14,11 +14,11 @@
       try fillDrawn(image, input, exif)
     }
 
-    /// The bytes as they were decoded, where they are red, green, blue and maybe opacity that is
-    /// not premultiplied.
+    /// The bytes as they were decoded, where they are gray, or red, green, blue and maybe opacity
+    /// that is not premultiplied.
     private func fillDirectly(_ image: CGImage, _ input: ImageInput, _ exif: Int) throws -> Bool {
-      guard image.bitsPerComponent == 8, image.colorSpace?.model == .rgb,
-        input.colorProfile == .asStored || Self.isSRGB(image),
+      guard image.bitsPerComponent == 8,
+        input.colorProfile == .asStored || Self.needsNoProfile(image),
         let layout = Self.layout(of: image), let data = image.dataProvider?.data as Data?
       else { return false }
       return try data.withUnsafeBytes { bytes in
@@ -35,13 +35,21 @@
       }
     }
 
-    private static func isSRGB(_ image: CGImage) -> Bool {
-      image.colorSpace?.name == CGColorSpace.sRGB
+    /// Whether its values are sRGB's already. Files without a profile are given one of these two
+    /// spaces; drawing would move their grays, which Python leaves as they are.
+    private static func needsNoProfile(_ image: CGImage) -> Bool {
+      let name = image.colorSpace?.name
+      return name == CGColorSpace.sRGB || name == CGColorSpace.genericGrayGamma2_2
     }
 
     private static func layout(of image: CGImage) -> Picture.Layout? {
       let order = image.bitmapInfo.intersection(.byteOrderMask)
+      let isGray = image.colorSpace?.model == .monochrome
+      guard isGray || image.colorSpace?.model == .rgb else { return nil }
       switch (image.bitsPerPixel, image.alphaInfo, order) {
+      case (8, .none, []) where isGray:
+        return Picture.Layout(red: 0, green: 0, blue: 0, bytesPerPixel: 1)
+      case _ where isGray: return nil
       case (24, .none, []): return .rgb
       case (32, .noneSkipLast, []), (32, .last, []): return .rgba
       case (32, .noneSkipLast, .byteOrder32Big), (32, .last, .byteOrder32Big): return .rgba
@@ -50,7 +58,7 @@
       }
     }
 
-    /// Gray, CMYK, 16 bits, premultiplied opacity or another colour space: drawn by Core Graphics.
+    /// CMYK, 16 bits, premultiplied opacity or another colour space: drawn by Core Graphics.
     private func fillDrawn(_ image: CGImage, _ input: ImageInput, _ exif: Int) throws {
       let (height, width) = (image.height, image.width)
       let own = image.colorSpace.flatMap { $0.model == .rgb && $0.supportsOutput ? $0 : nil }
