@@ -31,6 +31,10 @@ internal sealed class RowWriter<A : Any>(
     protected val channelStep: Int = if (planar) width else 1
     private val reversed = input.channels == Channels.BGR
 
+    /** Rows of pixels and of the tensor lie alike, and every channel means the same. */
+    protected val isUniform: Boolean =
+        channels == 1 || (!planar && !reversed && hasOneScale(input, binding))
+
     /** Which channel of the pixels goes into channel [channel] of the tensor. */
     protected fun source(channel: Int): Int = if (reversed) channels - 1 - channel else channel
 
@@ -44,7 +48,8 @@ internal sealed class RowWriter<A : Any>(
 
     /**
      * Tells where each of [count] pixels lies: its channel of the tensor, its index in the pixels
-     * and in the row. Inlined, so that the loops are over arrays of their own type.
+     * and in the row. Inlined, so that the loops are over arrays of their own type; one loop where
+     * channels need not be told apart.
      */
     protected inline fun eachPixel(
         from: Int,
@@ -52,6 +57,11 @@ internal sealed class RowWriter<A : Any>(
         start: Int,
         store: (channel: Int, at: Int, to: Int) -> Unit,
     ) {
+        if (isUniform) {
+            val first = start * channels
+            for (i in 0 until count * channels) store(0, from + i, first + i)
+            return
+        }
         for (channel in 0 until channels) {
             var at = from + source(channel)
             var to = start * pixelStep + channel * channelStep
@@ -98,3 +108,6 @@ internal sealed class RowWriter<A : Any>(
         }
     }
 }
+
+private fun hasOneScale(input: ImageInput, binding: InputBinding): Boolean =
+    binding.normaliseInFile || (input.mean.distinct().size == 1 && input.std.distinct().size == 1)
