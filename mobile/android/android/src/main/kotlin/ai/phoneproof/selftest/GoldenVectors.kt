@@ -28,6 +28,10 @@ internal class GoldenTensor(json: JSONObject) {
     val file: String = json.getString("file")
     val fileSha256: String = json.getString("file_sha256")
     val every: Int = json.optInt("every", 1)
+
+    init {
+        require(every >= 1) { "tensor $name holds every ${every}th element" }
+    }
 }
 
 /**

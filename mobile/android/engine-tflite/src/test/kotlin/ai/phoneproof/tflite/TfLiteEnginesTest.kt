@@ -75,6 +75,32 @@ class TfLiteEnginesTest {
     }
 
     @Test
+    fun `an interpreter that does not fit is closed, and its delegate after it`() {
+        val closed = ArrayList<String>()
+        val delegate = object : Delegate {
+            override fun getNativeHandle() = 0L
+
+            override fun close() {
+                closed += "delegate"
+            }
+        }
+        val engine = LiteRtJna(library).open(model(), Accelerator.cpu(1))
+        val played = PlayedInterpreter(engine, TfLiteSignature.read(model().bytes))
+        val engines = TfLiteEngines({ delegate }, null) { _, _ ->
+            object : InterpreterApi by played {
+                override fun getInputTensorCount() = 0
+
+                override fun close() {
+                    closed += "interpreter"
+                    played.close()
+                }
+            }
+        }
+        assertThrows(EngineError::class.java) { engines.open(model(), TfLiteEngines.GPU) }
+        assertEquals(listOf("interpreter", "delegate"), closed)
+    }
+
+    @Test
     fun `a delegate that cannot be made is an error, linkage and all`() {
         val faults = listOf<Throwable>(
             IllegalStateException("no OpenCL"),
