@@ -107,8 +107,10 @@ final class LiteRtEngine: Engine {
     let xnnpack = try given("set its threads") {
       lite.CreateOpaqueOptions("xnnpack", text, { free($0) }, $0)
     }
-    // From here on they are the options' own.
-    try check(lite.AddOpaqueOptions(options, xnnpack), "set its threads")
+    let status = lite.AddOpaqueOptions(options, xnnpack)
+    // Once they are added they are the options' own.
+    if status != 0 { lite.DestroyOpaqueOptions(xnnpack) }
+    try check(status, "set its threads")
     return options
   }
 
