@@ -131,7 +131,10 @@ class CameraFeed private constructor(
         /** One is looked at while the next one comes. */
         private const val BUFFERS = 2
 
-        /** The first camera that looks away from the user, or else the first; null: there is none. */
+        /**
+         * The first camera that looks away from the user; null: there is none. One that looks at
+         * the user is shown mirrored, and boxes would lie on the wrong side.
+         */
         fun of(
             context: Context,
             frames: Handler,
@@ -140,17 +143,17 @@ class CameraFeed private constructor(
         ): CameraFeed? {
             val manager = context.getSystemService(CameraManager::class.java)
             return try {
-                val ids = manager.cameraIdList
-                val id = ids.firstOrNull { manager.looksAway(it) } ?: ids.firstOrNull()
-                id?.let { CameraFeed(manager, it, frames, onFrame, onTrouble) }
+                manager.cameraIdList
+                    .firstOrNull { manager.looksAway(it) }
+                    ?.let { CameraFeed(manager, it, frames, onFrame, onTrouble) }
             } catch (_: CameraAccessException) {
                 null
             }
         }
 
         private fun CameraManager.looksAway(id: String) =
-            getCameraCharacteristics(id)[CameraCharacteristics.LENS_FACING] ==
-                CameraCharacteristics.LENS_FACING_BACK
+            getCameraCharacteristics(id)[CameraCharacteristics.LENS_FACING] !=
+                CameraCharacteristics.LENS_FACING_FRONT
 
         /** Whether the user lets the app use the camera. */
         fun isAllowed(context: Context): Boolean =

@@ -40,7 +40,9 @@ class LiveActivity :
         status.keepClearOfBars(isAtBottom = true)
         preview.surfaceTextureListener = this
         governor = ThermalGovernor(AndroidThermalSource(this)) { now ->
-            if (now.framesPerSecond == 0.0) say { getString(R.string.live_paused) }
+            if (now.framesPerSecond == 0.0) {
+                app.host.onMain { status.setText(R.string.live_paused) }
+            }
         }
         if (!CameraFeed.isAllowed(this)) {
             requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
@@ -85,10 +87,12 @@ class LiveActivity :
         camera.open(texture)
     }
 
-    private fun lost(code: Int) {
+    private fun lost(code: Int) = stop(getString(R.string.camera_lost, code))
+
+    private fun stop(why: String) {
         feed?.close()
         feed = null
-        status.text = getString(R.string.camera_lost, code)
+        status.text = why
     }
 
     /** On the model's thread. */
@@ -113,11 +117,10 @@ class LiveActivity :
                 status.text = listOf(findings.describe(this), speed).joinToString("\n")
             }
         } catch (error: PhoneproofError) {
-            say { error.describe(this) }
+            // The next frame would fare no better.
+            app.host.onMain { stop(error.describe(this)) }
         }
     }
-
-    private fun say(text: () -> String) = app.host.onMain { status.text = text() }
 
     /**
      * Shows the whole preview, upright, in the middle. A TextureView stretches the buffer over
