@@ -16,6 +16,8 @@ public sealed class PhoneproofError(
     cause: Throwable?,
 ) : RuntimeException(sentence(failed, found, nextStep), cause)
 
+// Kotlin inherits no constructors: each class says its own again, so that each can be caught alone.
+
 /** A contract that cannot be read, or whose geometry does not fit a picture. */
 public class ContractError @JvmOverloads constructor(
     failed: String,

@@ -79,8 +79,8 @@ public class TfLiteSignature private constructor(
             tensors: List<Int>,
         ): List<Pair<String, Int>> {
             if (signature == null) {
-                return file
-                    .ints(graph, graphField).map { file.text(tensors[it], TENSOR_NAME) to it }
+                val indices = file.ints(graph, graphField)
+                return indices.map { file.text(tensors[it], TENSOR_NAME) to it }
             }
             return file.tables(signature, signatureField).map {
                 file.text(it, MAP_NAME) to file.int(it, MAP_INDEX)

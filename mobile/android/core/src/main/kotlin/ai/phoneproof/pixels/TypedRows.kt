@@ -17,23 +17,17 @@ internal class FloatRows(
 ) : RowWriter<FloatArray>(input, binding, tensor) {
     override fun newRow() = FloatArray(width * channels)
 
-    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: FloatArray, start: Int) =
-        eachPixel(from, count, start) {
-                channel,
-                at,
-                to,
-            ->
+    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: FloatArray, start: Int) {
+        eachPixel(from, count, start) { channel, at, to ->
             row[to] = tables[channel * LEVELS + (pixels[at].toInt() and 255)]
         }
+    }
 
-    override fun compute(pixels: FloatArray, from: Int, count: Int, row: FloatArray, start: Int) =
-        eachPixel(from, count, start) {
-                channel,
-                at,
-                to,
-            ->
+    override fun compute(pixels: FloatArray, from: Int, count: Int, row: FloatArray, start: Int) {
+        eachPixel(from, count, start) { channel, at, to ->
             row[to] = floats.of(pixels[at], channel)
         }
+    }
 
     override fun put(row: FloatArray, from: Int, length: Int) {
         tensor.put(row, from, length)
@@ -51,23 +45,17 @@ internal class ByteRows(
 
     override fun newRow() = ByteArray(width * channels)
 
-    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ByteArray, start: Int) =
-        eachPixel(from, count, start) {
-                channel,
-                at,
-                to,
-            ->
+    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ByteArray, start: Int) {
+        eachPixel(from, count, start) { channel, at, to ->
             row[to] = tables[channel * LEVELS + (pixels[at].toInt() and 255)]
         }
+    }
 
-    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ByteArray, start: Int) =
-        eachPixel(from, count, start) {
-                channel,
-                at,
-                to,
-            ->
+    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ByteArray, start: Int) {
+        eachPixel(from, count, start) { channel, at, to ->
             row[to] = quantizer.of(floats.of(pixels[at], channel)).toByte()
         }
+    }
 
     override fun put(row: ByteArray, from: Int, length: Int) {
         tensor.put(row, from, length)
@@ -86,23 +74,17 @@ internal class ShortRows(
 
     override fun newRow() = ShortArray(width * channels)
 
-    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ShortArray, start: Int) =
-        eachPixel(from, count, start) {
-                channel,
-                at,
-                to,
-            ->
+    override fun lookUp(pixels: ByteArray, from: Int, count: Int, row: ShortArray, start: Int) {
+        eachPixel(from, count, start) { channel, at, to ->
             row[to] = tables[channel * LEVELS + (pixels[at].toInt() and 255)]
         }
+    }
 
-    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ShortArray, start: Int) =
-        eachPixel(from, count, start) {
-                channel,
-                at,
-                to,
-            ->
+    override fun compute(pixels: FloatArray, from: Int, count: Int, row: ShortArray, start: Int) {
+        eachPixel(from, count, start) { channel, at, to ->
             row[to] = stored(floats.of(pixels[at], channel))
         }
+    }
 
     override fun put(row: ShortArray, from: Int, length: Int) {
         tensor.put(row, from, length)
