@@ -42,6 +42,7 @@ class CameraFeed private constructor(
     /** Of preview and frames alike, so that they show the same; as the sensor lies. */
     val size: Size = commonSize()
 
+    private var preview: Surface? = null
     private var reader: ImageReader? = null
     private var device: CameraDevice? = null
     private var isClosed = false
@@ -50,11 +51,12 @@ class CameraFeed private constructor(
     @SuppressLint("MissingPermission")
     fun open(texture: SurfaceTexture) {
         texture.setDefaultBufferSize(size.width, size.height)
-        val preview = Surface(texture)
+        val shown = Surface(texture)
+        preview = shown
         val images = ImageReader.newInstance(size.width, size.height, FORMAT, BUFFERS)
         images.setOnImageAvailableListener({ it.acquireLatestImage()?.use(onFrame) }, frames)
         reader = images
-        guarded { manager.openCamera(id, deviceCallback(listOf(preview, images.surface)), main) }
+        guarded { manager.openCamera(id, deviceCallback(listOf(shown, images.surface)), main) }
     }
 
     /** Ends; the camera is free for others. */
@@ -62,6 +64,8 @@ class CameraFeed private constructor(
         isClosed = true
         device?.close()
         device = null
+        preview?.release()
+        preview = null
         // After a frame that is being looked at.
         val images = reader ?: return
         images.setOnImageAvailableListener(null, null)
