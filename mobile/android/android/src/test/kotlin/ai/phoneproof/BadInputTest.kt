@@ -21,7 +21,7 @@ import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
 
-/** What apps do to a model that is open: huge and odd pictures, closing it under a call, for long. */
+/** What apps do to an open model: huge and odd pictures, closing it under a call, for long. */
 @RunWith(RobolectricTestRunner::class)
 class BadInputTest {
     @get:Rule
