@@ -26,10 +26,10 @@ import msgspec
 from benchmarks.acceptance import commit_shown
 from benchmarks.mobile_cases import CASES, Case, bundle, photographs, shown
 from phoneproof.pipeline.step import tool_versions
+from tests.integration.maven_runs import maven
 from tests.integration.mobile_android_build import (
     LITERT,
     Counted,
-    maven,
     run_maven,
     write_run,
 )

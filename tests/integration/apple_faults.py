@@ -15,8 +15,8 @@ from phoneproof.core.json_format import parse, pretty_bytes
 from phoneproof.formats.coreml.file import read_coreml
 from phoneproof.formats.coreml.messages import Message
 from phoneproof.formats.model_file import write_bytes
+from phoneproof.package.app_parts import BINDING_SUFFIX
 from phoneproof.package.bundle import (
-    BINDING_SUFFIX,
     GOLDEN,
     MANIFEST,
     REPORT,

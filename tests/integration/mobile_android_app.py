@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,8 @@ from typing import Final
 import pytest
 from PIL import Image
 
+from tests.integration.android_apk import run
+from tests.integration.maven_runs import run_alone
 from tests.integration.mobile_android_build import LITERT, Suite, run_maven, suites
 
 NAMESPACE: Final = "ai.phoneproof.app"
@@ -47,15 +48,7 @@ def aapt2() -> Path:
 def android_jar(command: Path, folder: Path) -> Path:
     """Android's classes with its resources, which aapt2 takes for an SDK's ``android.jar``."""
     words = (f"-Dartifact={_ANDROID}", f"-DoutputDirectory={folder}")
-    done = subprocess.run(
-        [str(command), "-B", "-q", _COPY, *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    done = run_alone(command, folder, "-q", _COPY, *words)
     assert done.returncode == 0, done.stdout
     (jar,) = folder.glob("android-all-*.jar")
     return jar
@@ -78,10 +71,10 @@ def link_resources(tool: Path, jar: Path, project: Path, folder: Path) -> Resour
     text = (main / "AndroidManifest.xml").read_text().replace("${applicationId}", NAMESPACE)
     manifest.write_text(text.replace("<manifest ", f'<manifest package="{NAMESPACE}" ', 1))
     compiled, linked = folder / "compiled.zip", folder / "resources.apk"
-    _run(tool, "compile", "--dir", main / "res", "-o", compiled)
-    _run(tool, "link", "-I", jar, "--manifest", manifest, "--java", folder / "r",
-         "--min-sdk-version", "24", "--target-sdk-version", "35",
-         "-A", main / "assets", "-0", "tflite", "-o", linked, compiled)  # fmt: skip
+    run(tool, "compile", "--dir", main / "res", "-o", compiled)
+    run(tool, "link", "-I", jar, "--manifest", manifest, "--java", folder / "r",
+        "--min-sdk-version", "24", "--target-sdk-version", "35",
+        "-A", main / "assets", "-0", "tflite", "-o", linked, compiled)  # fmt: skip
     properties = folder / "config/com/android/tools/test_config.properties"
     properties.parent.mkdir(parents=True)
     properties.write_text(
@@ -91,18 +84,6 @@ def link_resources(tool: Path, jar: Path, project: Path, folder: Path) -> Resour
         f"android_custom_package={NAMESPACE}\n"
     )
     return Resources(r=folder / "r", config=folder / "config", manifest=manifest)
-
-
-def _run(*words: Path | str) -> None:
-    done = subprocess.run(
-        [str(word) for word in words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

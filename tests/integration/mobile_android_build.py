@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,30 +12,15 @@ from xml.etree import ElementTree
 import ai_edge_litert
 import msgspec
 import numpy as np
-import pytest
 
 from phoneproof.runtimes.backends.litert import LiteRtRuntime
 from phoneproof.runtimes.backends.onnxruntime import OnnxRuntime
 from phoneproof.runtimes.base import Runtime
 from tests.assets import ROOT
 from tests.integration.command_line import phoneproof
-
-TIMEOUT = 3000
-"""Seconds: the build takes two minutes of processor time and waits where others run beside it; the
-first one loads 600 MB."""
+from tests.integration.maven_runs import run_alone
 
 LITERT = Path(ai_edge_litert.__file__).parent / "libLiteRt.so"
-
-
-def maven() -> Path:
-    """The command; skips where it or a JDK is missing, and fails under CI."""
-    missing = [name for name in ("mvn", "javac") if shutil.which(name) is None]
-    if missing:
-        message = f"no {' and no '.join(missing)}: run scripts/android_toolchain.sh as root"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return Path(shutil.which("mvn") or "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,25 +53,11 @@ def build(command: Path, folder: Path, properties: Mapping[str, Path]) -> Built:
 
 
 def run_maven(command: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """``mvn test`` in ``folder/mobile/android``, a copy of the tree's, with the vectors beside it.
-
-    One at a time on this machine: several would spoil the repository that they load into.
-    """
+    """``mvn test`` in ``folder/mobile/android``, a copy of the tree's beside the vectors."""
     ignored = shutil.ignore_patterns("target", ".build")
     for part in ("android", "vectors"):
         shutil.copytree(ROOT / "mobile" / part, folder / "mobile" / part, ignore=ignored)
-    with (Path(tempfile.gettempdir()) / "phoneproof-maven.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return subprocess.run(
-            [str(command), "-B", "-q", "test", *words],
-            cwd=folder / "mobile" / "android",
-            env={**os.environ, "MAVEN_OPTS": "-Xmx1500m"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+    return run_alone(command, folder / "mobile" / "android", "-q", "test", *words)
 
 
 def suites(folder: Path) -> dict[str, Suite]:

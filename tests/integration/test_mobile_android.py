@@ -15,11 +15,11 @@ from phoneproof.pipeline.device_results import judge_device_results
 from tests.assets import asset
 from tests.integration.command_line import phoneproof
 from tests.integration.conftest import write_project
+from tests.integration.maven_runs import maven
 from tests.integration.mobile_android_build import (
     Built,
     Counted,
     build,
-    maven,
     write_case,
     write_run,
 )

@@ -14,6 +14,7 @@ from tests.integration.android_apk import ABIS, Parts, assemble, badging, run
 from tests.integration.android_mutations import MUTATIONS, Compiled, Mutation
 from tests.integration.command_line import phoneproof
 from tests.integration.conftest import write_project
+from tests.integration.maven_runs import maven
 from tests.integration.mobile_android_app import (
     AppRun,
     Resources,
@@ -23,9 +24,10 @@ from tests.integration.mobile_android_app import (
     link_resources,
     require_screens,
 )
-from tests.integration.mobile_android_build import maven
 
 pytestmark = pytest.mark.timeout(3600)
+
+Folders = pytest.TempPathFactory
 
 APPLICATION = "ai.phoneproof.app.version_rfb_320"
 MODEL = "assets/phoneproof/artifacts/model_float32.tflite"
@@ -66,12 +68,12 @@ def command() -> Path:
 
 
 @pytest.fixture(scope="module")
-def jar(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def jar(command: Path, tmp_path_factory: Folders) -> Path:
     return android_jar(command, tmp_path_factory.mktemp("jar"))
 
 
 @pytest.fixture(scope="module")
-def classifier(jar: Path, tmp_path_factory: pytest.TempPathFactory) -> App:
+def classifier(jar: Path, tmp_path_factory: Folders) -> App:
     """The colour classifier, fed with letterboxed pictures; LiteRT 2.x is its engine."""
     project = write_project(tmp_path_factory.mktemp("colours"))
     picture = sorted((project / "val").rglob("*.png"))[0]
@@ -85,7 +87,7 @@ def classifier(jar: Path, tmp_path_factory: pytest.TempPathFactory) -> App:
 
 
 @pytest.fixture(scope="module")
-def detector(jar: Path, tmp_path_factory: pytest.TempPathFactory) -> App:
+def detector(jar: Path, tmp_path_factory: Folders) -> App:
     """UltraFace, with TensorFlow Lite as its engine."""
     project = tmp_path_factory.mktemp("faces")
     (project / "images").mkdir()
@@ -117,21 +119,18 @@ def _app(jar: Path, home: Path, picture: Path) -> App:
 
 
 @pytest.fixture(scope="module")
-def tested_classifier(
-    command: Path, classifier: App, tmp_path_factory: pytest.TempPathFactory
-) -> AppRun:
-    folder = tmp_path_factory.mktemp("classifier")
-    one = classifier
-    return compile_and_test(command, folder, one.project, one.resources, one.picture)
+def tested_classifier(command: Path, classifier: App, tmp_path_factory: Folders) -> AppRun:
+    return _tested(command, classifier, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def tested_detector(
-    command: Path, detector: App, tmp_path_factory: pytest.TempPathFactory
-) -> AppRun:
-    folder = tmp_path_factory.mktemp("detector")
-    one = detector
-    return compile_and_test(command, folder, one.project, one.resources, one.picture)
+def tested_detector(command: Path, detector: App, tmp_path_factory: Folders) -> AppRun:
+    return _tested(command, detector, tmp_path_factory)
+
+
+def _tested(command: Path, app: App, folders: Folders) -> AppRun:
+    folder = folders.mktemp("app")
+    return compile_and_test(command, folder, app.project, app.resources, app.picture)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "detector"])
@@ -175,9 +174,7 @@ def test_the_golden_test_catches(mutation: Mutation, compiled: Compiled, tmp_pat
 
 
 @pytest.fixture(scope="module")
-def apk(
-    jar: Path, detector: App, tested_detector: AppRun, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def apk(jar: Path, detector: App, tested_detector: AppRun, tmp_path_factory: Folders) -> Path:
     """The detector's app with TensorFlow Lite, as a release."""
     assert tested_detector.code == 0, tested_detector.said[-8000:]
     testing = tested_detector.testing

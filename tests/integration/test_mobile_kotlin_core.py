@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from tests.integration.mobile_android_build import TIMEOUT, maven, run_maven
+from tests.integration.maven_runs import TIMEOUT, maven
+from tests.integration.mobile_android_build import run_maven
 from tests.vectors.files import AREAS, FOLDER
 from tests.vectors.random_cases import main as write_random_cases
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.assets import ROOT
-from tests.integration.mobile_android_build import TIMEOUT, maven
+from tests.integration.maven_runs import TIMEOUT, maven, run_alone
 
 pytestmark = pytest.mark.timeout(TIMEOUT)
 
@@ -32,19 +29,8 @@ internal fun careless(work: () -> Unit) {
 
 
 def _linted(command: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Maven's lint of ``folder/android``; one Maven at a time uses this machine's repository."""
-    with (Path(tempfile.gettempdir()) / "phoneproof-maven.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return subprocess.run(
-            [str(command), "-B", "-ntp", "-f", "testing/lint", "verify"],
-            cwd=folder / "android",
-            env={**os.environ, "MAVEN_OPTS": "-Xmx1500m"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+    """Maven's lint of ``folder/android``."""
+    return run_alone(command, folder / "android", "-f", "testing/lint", "verify")
 
 
 def test_sources_are_tidy_and_planted_faults_are_found(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ PARTS = (
     "android/engine-onnxruntime/src/main",
     "android/engine-tflite/src/main",
     "ios/App",
-    "ios/Package.swift",
-    "ios/Sources",
+    "ios/Sources/Phoneproof",
+    "ios/Sources/PhoneproofCore",
 )
 ASK = "from phoneproof.package.mobile_sources import mobile_folder; print(mobile_folder())"
 

@@ -39,7 +39,7 @@ class AcceleratedEngineTest {
             Fault.SHORT_OUTPUT to (TrialState.FAILED to "no whole outputs"),
         )
         for ((fault, outcome) in expected) {
-            val waits = mapOf(CPU4 to 5L)
+            val waits = mapOf(CPU4 to 40L)
             val engine = open(FakeEngines(listOf(GPU, CPU4), mapOf(GPU to fault), waits))
             assertEquals("$fault", CPU4, engine.acceleratorInUse)
             val trial = engine.whyNot.single()
@@ -74,7 +74,7 @@ class AcceleratedEngineTest {
     @Test
     fun `one that breaks in use gives way to the CPU, and the frame gets its result`() {
         val engines =
-            FakeEngines(listOf(GPU, CPU4), mapOf(GPU to Fault.DIES_LATER), mapOf(CPU4 to 5L))
+            FakeEngines(listOf(GPU, CPU4), mapOf(GPU to Fault.DIES_LATER), mapOf(CPU4 to 40L))
         val store = MemoryStore()
         val engine = open(engines, store)
         assertEquals(GPU, engine.acceleratorInUse)
@@ -105,15 +105,15 @@ class AcceleratedEngineTest {
     @Test
     fun `the choice is remembered, checked again, and not believed under another key`() {
         val store = MemoryStore()
-        open(FakeEngines(listOf(GPU, CPU1), waits = mapOf(CPU1 to 5L)), store).close()
-        val again = FakeEngines(listOf(GPU, CPU1), waits = mapOf(GPU to 5L))
+        open(FakeEngines(listOf(GPU, CPU1), waits = mapOf(CPU1 to 40L)), store).close()
+        val again = FakeEngines(listOf(GPU, CPU1), waits = mapOf(GPU to 40L))
         assertEquals(GPU, open(again, store).acceleratorInUse)
         assertEquals(listOf(GPU), again.opened)
         val wrong = FakeEngines(listOf(GPU, CPU1), mapOf(GPU to Fault.GARBAGE))
         val engine = open(wrong, store)
         assertEquals(CPU1, engine.acceleratorInUse)
         assertEquals(TrialState.WRONG, engine.whyNot.single().state)
-        val other = FakeEngines(listOf(GPU, CPU1), waits = mapOf(CPU1 to 5L))
+        val other = FakeEngines(listOf(GPU, CPU1), waits = mapOf(CPU1 to 40L))
         AcceleratedEngine.open(other, model, golden(), store, "another device", limits).close()
         assertEquals(setOf(GPU, CPU1), other.opened.toSet())
     }
@@ -152,7 +152,7 @@ class AcceleratedEngineTest {
         val store = MemoryStore()
         val trials = listOf(Trial(CPU1, TrialState.SLOWER, "", 1.0, 1.0))
         store.write(model.sha256, Remembered(trials = trials).text())
-        val engines = FakeEngines(listOf(GPU, CPU1), waits = mapOf(CPU1 to 5L))
+        val engines = FakeEngines(listOf(GPU, CPU1), waits = mapOf(CPU1 to 40L))
         assertEquals(GPU, open(engines, store).acceleratorInUse)
     }
 
@@ -162,7 +162,7 @@ class AcceleratedEngineTest {
         val broken = listOf("", newer, "phoneproof.accelerators/1\ncomplete\nCHOSEN\tx")
         for (text in broken) {
             val store = MemoryStore().apply { write(model.sha256, text) }
-            val engines = FakeEngines(listOf(GPU, CPU1), waits = mapOf(CPU1 to 5L))
+            val engines = FakeEngines(listOf(GPU, CPU1), waits = mapOf(CPU1 to 40L))
             assertEquals(GPU, open(engines, store).acceleratorInUse)
             assertEquals(setOf(GPU, CPU1), engines.opened.toSet())
         }
