@@ -81,11 +81,11 @@ public final class VisionModel: @unchecked Sendable {
 
   deinit { engine.close() }
 
-  /// What computes now.
-  public var acceleratorInUse: Accelerator? { lock.held { engine.acceleratorInUse } }
+  /// What computes now. Does not wait for a call that is being served, as `whyNot` does not.
+  public var acceleratorInUse: Accelerator? { engine.acceleratorInUse }
 
   /// Every other accelerator, with the reason against it.
-  public var whyNot: [Trial] { lock.held { engine.whyNot } }
+  public var whyNot: [Trial] { engine.whyNot }
 
   /// Frees the engine; waits for a call that is being served. Later calls throw
   /// `PhoneproofError.closed`.

@@ -67,6 +67,22 @@ final class AccelerationTests: XCTestCase {
     XCTAssertTrue(model.whyNot[0].reason.hasPrefix("in use: "))
   }
 
+  func testWhereNothingIsLeftEveryCallSaysWhy() throws {
+    let model = try FakeModel().open(factory((.cpu, .breaksAfter(8), 9)))
+    var reasons: [String] = []
+    for _ in 0..<12 {
+      do {
+        _ = try model.classify(ramp)
+        XCTAssertEqual(reasons, [])
+      } catch PhoneproofError.engine(let problem) {
+        reasons.append(problem.found)
+      }
+    }
+    XCTAssertGreaterThan(reasons.count, 1)
+    XCTAssertTrue(reasons.allSatisfy { $0.contains("in use: ") }, "\(reasons)")
+    XCTAssertNil(model.acceleratorInUse)
+  }
+
   func testAChoiceIsRememberedAndCheckedAgain() throws {
     let (store, fake) = (MemoryStore(), try FakeModel())
     _ = try fake.open(factory((.npu, .right, 1), (.cpu, .right, 9)), store: store)

@@ -41,6 +41,29 @@ final class VisionModelTests: XCTestCase {
     XCTAssertEqual(results, Array(repeating: [2, 0], count: 32))
   }
 
+  func testWhatComputesIsToldWhileAPictureIsServed() throws {
+    let model = try model()
+    let (inside, go, answered, done) = (
+      DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0),
+      DispatchSemaphore(value: 0)
+    )
+    DispatchQueue.global().async {
+      _ = try? model.classify {
+        inside.signal()
+        go.wait()
+        try ramp($0)
+      }
+      done.signal()
+    }
+    inside.wait()
+    DispatchQueue.global().async {
+      if model.acceleratorInUse == .cpu, model.whyNot.isEmpty { answered.signal() }
+    }
+    XCTAssertEqual(answered.wait(timeout: .now() + 20), .success)
+    go.signal()
+    done.wait()
+  }
+
   func testTheDumpIsTheTensor() throws {
     XCTAssertEqual(try model().pixelDump(ramp), Data((0..<48).map { UInt8($0 * 5) }))
   }

@@ -4,20 +4,24 @@ import PhoneproofCore
 /// CPU. Accelerators are loaded one at a time, with a time limit, checked on the golden inputs and
 /// timed; what was found is remembered. One that throws or hangs later is given up, and the fastest
 /// of the remaining right ones takes over. Without golden vectors only the CPU is used: nothing
-/// could tell that another one is right. One caller at a time.
+/// could tell that another one is right. One caller at a time runs it; what computes may be asked
+/// meanwhile.
 final class AcceleratedEngine {
   private let search: AcceleratorSearch
+  private let lock = Lock()
   private var current: GuardedEngine?
-  private(set) var trials: [Trial]
+  private var tried: [Trial]
+  /// Why nothing serves any more.
+  private var lost: (any Error)?
 
   init(_ search: AcceleratorSearch) throws {
     self.search = search
-    let found = try search.choose()
-    current = found.engine
-    trials = found.trials
+    (current, tried) = try search.choose()
   }
 
-  var acceleratorInUse: Accelerator? { current?.accelerator }
+  var acceleratorInUse: Accelerator? { lock.held { current?.accelerator } }
+
+  var trials: [Trial] { lock.held { tried } }
 
   /// All others, with the reason against each.
   var whyNot: [Trial] {
@@ -27,28 +31,39 @@ final class AcceleratedEngine {
 
   /// Runs the model; where the accelerator breaks, the next right one does.
   func run(_ input: UnsafeRawBufferPointer) throws -> [OutputTensor] {
-    while let engine = current {
+    while let engine = lock.held({ current }) {
       do {
         return try engine.run(input)
       } catch let failure as AcceleratorFailure {
         engine.close()
-        current = nil
-        let left = trials.map {
-          $0.accelerator == engine.accelerator
-            ? Trial($0.accelerator, failure.state, "in use: \(failure.reason)") : $0
-        }
-        trials = left
-        let next = try search.reopen(left)
-        current = next.engine
-        trials = next.trials
+        try replace(engine.accelerator, failure)
       }
     }
+    if let lost = lock.held({ lost }) { throw lost }
     throw PhoneproofError.closed(
       .init("the model is closed", nextStep: "open it again, or close it after its last use"))
   }
 
   func close() {
-    current?.close()
-    current = nil
+    let last = lock.held {
+      defer { current = nil }
+      return current
+    }
+    last?.close()
+  }
+
+  private func replace(_ broken: Accelerator, _ failure: AcceleratorFailure) throws {
+    let left = trials.map {
+      $0.accelerator == broken
+        ? Trial($0.accelerator, failure.state, "in use: \(failure.reason)") : $0
+    }
+    lock.held { (current, tried) = (nil, left) }
+    do {
+      let next = try search.reopen(left)
+      lock.held { (current, tried) = (next.engine, next.trials) }
+    } catch {
+      lock.held { lost = error }
+      throw error
+    }
   }
 }
