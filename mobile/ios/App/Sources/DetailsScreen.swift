@@ -11,7 +11,7 @@ struct DetailsScreen: View {
   @State private var shared: SharedFile?
   @State private var units: Units?
 
-  private struct Units: Sendable {
+  private struct Units {
     let inUse: Accelerator?
     let whyNot: [Trial]
   }
@@ -34,12 +34,7 @@ struct DetailsScreen: View {
         outcome
       }
     }
-    .task {
-      // The model answers between two pictures; the screen does not wait for it.
-      units = try? await model.asynchronously {
-        Units(inUse: $0.acceleratorInUse, whyNot: $0.whyNot)
-      }
-    }
+    .onAppear { units = Units(inUse: model.acceleratorInUse, whyNot: model.whyNot) }
     .sheet(item: $shared) { ShareSheet(file: $0.url) }
   }
 

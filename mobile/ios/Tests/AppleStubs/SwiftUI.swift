@@ -302,6 +302,7 @@ extension View {
   public func navigationViewStyle<Style: NavigationViewStyle>(_ style: Style) -> some View {
     ModifiedContent()
   }
+  public func onAppear(perform action: (() -> Void)? = nil) -> some View { ModifiedContent() }
   public func onDisappear(perform action: (() -> Void)? = nil) -> some View { ModifiedContent() }
   public func overlay<Above: View>(
     alignment: Alignment = .center, @ViewBuilder content: () -> Above

@@ -13,6 +13,7 @@ import ai.phoneproof.decode.Classification
 import ai.phoneproof.decode.Decoder
 import ai.phoneproof.decode.Detection
 import ai.phoneproof.decode.OutputTensor
+import ai.phoneproof.decode.RawTensor
 import ai.phoneproof.engine.Accelerator
 import ai.phoneproof.engine.EngineFactory
 import ai.phoneproof.image.PictureInput
@@ -139,6 +140,33 @@ public class VisionModel private constructor(
     public fun classify(frame: Image?, rotationDegrees: Int): List<Classification> =
         classifying { input.fill(frame, rotationDegrees) }
 
+    /**
+     * The outputs of a model whose task is raw, dequantised. Each call copies them.
+     *
+     * @param bitmap ARGB_8888, in main memory; it is left as it was.
+     * @param rotationDegrees by which it must be turned clockwise to be upright.
+     * @throws PhoneproofError an unusable bitmap, a model of another task, or a closed one.
+     */
+    @JvmOverloads
+    @Throws(PhoneproofError::class)
+    public fun raw(bitmap: Bitmap?, rotationDegrees: Int = 0): List<RawTensor> =
+        giving { input.fill(bitmap, rotationDegrees) }
+
+    /** The outputs for a picture file, its orientation tag heeded as the contract says. */
+    @Throws(PhoneproofError::class)
+    public fun raw(file: File): List<RawTensor> =
+        giving { input.files.decode(file).use(input::fill) }
+
+    /** The outputs for what [uri] leads to, a picked photo say. */
+    @Throws(PhoneproofError::class)
+    public fun raw(context: Context, uri: Uri): List<RawTensor> =
+        giving { input.files.decode(context, uri).use(input::fill) }
+
+    /** The outputs for a camera frame (YUV_420_888), which must stay open until this returns. */
+    @Throws(PhoneproofError::class)
+    public fun raw(frame: Image?, rotationDegrees: Int): List<RawTensor> =
+        giving { input.fill(frame, rotationDegrees) }
+
     /** [detect] without blocking the caller's thread. */
     public suspend fun awaitDetect(bitmap: Bitmap?, rotationDegrees: Int = 0): List<Detection> =
         awaited { detect(bitmap, rotationDegrees) }
@@ -188,6 +216,12 @@ public class VisionModel private constructor(
         requireTask(Task.CLASSIFY, "classify")
         fill()
         decoder.classes(run())
+    }
+
+    private inline fun giving(fill: () -> GeometryPlan): List<RawTensor> = locked {
+        requireTask(Task.RAW, "raw")
+        fill()
+        decoder.raw(run())
     }
 
     private fun run(): List<OutputTensor> {

@@ -3,6 +3,7 @@ package ai.phoneproof
 import ai.phoneproof.acceleration.MemoryStore
 import ai.phoneproof.acceleration.TrialLimits
 import ai.phoneproof.acceleration.TrialState
+import ai.phoneproof.contract.Contract
 import ai.phoneproof.decode.Classification
 import android.content.Context
 import android.graphics.Bitmap
@@ -52,6 +53,40 @@ class VisionModelTest {
             assertEquals("other", model.classify(filled(Color.BLUE)).first().label)
             assertEquals("CPU, 1 thread", model.acceleratorInUse.title)
         }
+    }
+
+    @Test
+    fun `a raw model gives its tensors`() {
+        val contract = SmallBundle.CONTRACT
+            .replace("\"classify\"", "\"raw\"")
+            .replace("[\"red\", \"other\"]", "[]")
+            .replaceAfter("\"decode\": ", "null}")
+        bundle.write("contract.json", contract)
+        val hash = Contract.parse(contract).sha256
+        binding(bundle.binding(contract = hash).replace("\"scores\"", "\"raw\""))
+        open().use { model ->
+            val tensor = model.raw(red).single()
+            assertEquals("probabilities", tensor.name)
+            assertEquals(listOf(2), tensor.shape)
+            assertEquals(1.0, tensor.values[0].toDouble(), 1e-5)
+            assertThrows(ContractError::class.java) { model.classify(red) }
+        }
+        writeBundle()
+        open().use { assertThrows(ContractError::class.java) { it.raw(red) } }
+    }
+
+    @Test
+    fun `a turn that the caller asks for is made, whatever files' tags count for`() {
+        val contract = SmallBundle.CONTRACT.replace("\"exif\"", "\"ignore\"")
+        bundle.write("contract.json", contract)
+        binding(bundle.binding(contract = Contract.parse(contract).sha256))
+        val upright = File(temporary.root, "upright.bin")
+        val turned = File(temporary.root, "turned.bin")
+        open().use { model ->
+            model.dumpPixels(halves(Color.RED, Color.BLACK), upright)
+            model.dumpPixels(halves(Color.BLACK, Color.RED), turned, 180)
+        }
+        assertTrue(upright.readBytes().contentEquals(turned.readBytes()))
     }
 
     @Test
@@ -221,6 +256,14 @@ class VisionModelTest {
         Bitmap.createBitmap(9, 7, Bitmap.Config.ARGB_8888).apply { eraseColor(color) }
 
     private fun <T> awaited(work: suspend () -> T): Result<T> = awaiting(work).get()
+
+    private fun halves(top: Int, bottom: Int): Bitmap {
+        val picture = Bitmap.createBitmap(8, 8, Bitmap.Config.ARGB_8888)
+        for (x in 0 until 8) {
+            for (y in 0 until 8) picture.setPixel(x, y, if (y < 4) top else bottom)
+        }
+        return picture
+    }
 
     private fun <T> awaiting(work: suspend () -> T): Awaiting<T> =
         Awaiting<T>().also { work.startCoroutine(it) }

@@ -3,7 +3,6 @@ package ai.phoneproof.image
 import ai.phoneproof.ImageError
 import ai.phoneproof.contract.ImageInput
 import ai.phoneproof.contract.InputBinding
-import ai.phoneproof.contract.OrientationRule
 import ai.phoneproof.pixels.GeometryPlan
 import ai.phoneproof.pixels.Orientation
 import ai.phoneproof.pixels.PixelPipeline
@@ -18,12 +17,14 @@ internal class PictureInput(input: ImageInput, binding: InputBinding) {
     private val reader = BitmapReader(input.colorProfile)
     val files = PictureDecoder(input.orientation)
     private var camera: YuvPicture? = null
-    private val isTurned = input.orientation == OrientationRule.EXIF
 
     /** Filled by the last call of fill. */
     val tensor: ByteBuffer get() = pipeline.tensor
 
-    /** A bitmap that must be turned clockwise by [rotationDegrees] to be upright. */
+    /**
+     * A bitmap that must be turned clockwise by [rotationDegrees] to be upright; it is, whatever
+     * the contract says of the orientation tags of files.
+     */
     fun fill(bitmap: Bitmap?, rotationDegrees: Int): GeometryPlan =
         inMemory { pipeline.fill(reader.read(bitmap), orientation(rotationDegrees)) }
 
@@ -48,7 +49,7 @@ internal class PictureInput(input: ImageInput, binding: InputBinding) {
                 "pass 0, 90, 180 or 270",
             )
         }
-        return if (isTurned) Orientation.ofRotation(degrees) else Orientation.UPRIGHT
+        return Orientation.ofRotation(degrees)
     }
 
     private companion object {
